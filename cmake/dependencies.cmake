@@ -1,0 +1,29 @@
+# Everything comes from the distribution. A missing optional library leaves its format out, and the program
+# says so when asked for it.
+find_package(PkgConfig REQUIRED)
+find_package(OpenMP REQUIRED COMPONENTS C)
+set(ATELIER_LIBRARIES m OpenMP::OpenMP_C)
+
+function(atelier_need name package)
+    pkg_check_modules(${name} REQUIRED IMPORTED_TARGET ${package})
+    set(ATELIER_LIBRARIES ${ATELIER_LIBRARIES} PkgConfig::${name} PARENT_SCOPE)
+endfunction()
+
+atelier_need(CJSON libcjson)
+atelier_need(PCRE2 libpcre2-8)
+atelier_need(UTF8PROC libutf8proc)
+atelier_need(PNG libpng)
+
+foreach(pair IN ITEMS "JPEG:libjpeg" "WEBP:libwebp libwebpmux")
+    string(REPLACE ":" ";" pair "${pair}")
+    list(GET pair 0 name)
+    list(GET pair 1 packages)
+    string(REPLACE " " ";" packages "${packages}")
+    pkg_check_modules(${name} IMPORTED_TARGET ${packages})
+    if(${name}_FOUND)
+        list(APPEND ATELIER_LIBRARIES PkgConfig::${name})
+        add_compile_definitions(AT_HAVE_${name})
+    else()
+        message(STATUS "${packages} not found: built without it")
+    endif()
+endforeach()

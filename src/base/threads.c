@@ -1,0 +1,38 @@
+#define _GNU_SOURCE
+#include "base/threads.h"
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The first processor in a "0,64" or "0-1" list of siblings stands for the core. */
+static bool first_sibling(int cpu)
+{
+    char path[96];
+    int first = cpu;
+    snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
+    FILE *f = fopen(path, "re");
+    if (!f) return true;
+    if (fscanf(f, "%d", &first) != 1) first = cpu;
+    fclose(f);
+    return first == cpu;
+}
+
+int at_physical_cores(void)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+    int cores = 0;
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, &set)) cores += first_sibling(cpu);
+    return cores > 0 ? cores : 1;
+}
+
+double at_clock(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
