@@ -1,0 +1,116 @@
+/* One table of kernels a device. On the CPU the table is filled with plain C (cpu/generic: the
+   meaning of each operation), then overridden by what the processor has: vector code compiled for
+   each instruction set (cpu/simd), and kernels written for one (cpu/x86, cpu/arm).
+   ATELIER_CPU=generic|avx2|avx512 forces a table.
+
+   A kernel may rely on what its operation has checked: shapes fit, out is contiguous, nothing is
+   NULL but what is marked optional. It uses cx for threads (cx->threads, OpenMP) and scratch
+   (at_scratch), whose failure it must survive. It looks at cx->cancelled between blocks when it can
+   run for more than a moment. */
+#ifndef AT_KERNELS_H
+#define AT_KERNELS_H
+
+#include "tensor/pool.h"
+#include <atelier/ops.h>
+
+typedef enum at_binary { AT_BINARY_ADD, AT_BINARY_SUB, AT_BINARY_MUL, AT_BINARY_DIV } at_binary;
+
+/* y = activation(x W^T + bias), m rows of x, n rows of W, k columns. x and y are f32 with the given
+   row strides (in elements); columns are adjacent. W is k adjacent elements a row, of any dtype. */
+typedef struct at_matmul_args {
+    int64_t m, n, k;
+    const float *x;
+    int64_t x_stride;
+    const void *weight;
+    at_dtype dtype;
+    int64_t weight_stride; /* bytes from row to row */
+    const float *bias;     /* [n] or NULL */
+    at_activation activation;
+    float *y;
+    int64_t y_stride;
+    at_precision precision; /* F32, BF16 or INT8, resolved: never AUTO */
+} at_matmul_args;
+
+typedef struct at_conv2d_args {
+    int64_t batch, height, width, channels;      /* x, contiguous f32 */
+    int64_t out_height, out_width, out_channels; /* y, contiguous f32 */
+    int kernel[2], stride[2], padding[4], dilation[2], groups;
+    const float *x;
+    const void *weight; /* [O,kh,kw,C/groups], contiguous */
+    at_dtype dtype;
+    const float *bias; /* [O] or NULL */
+    at_activation activation;
+    float *y;
+    at_precision precision;
+} at_conv2d_args;
+
+/* Strides in elements; the last dimension of q, k, v is adjacent. y [B,N,H,E] contiguous. */
+typedef struct at_attention_args {
+    int64_t batch, queries, keys, heads, groups, head_size, value_size;
+    const float *q, *k, *v;
+    int64_t q_stride[3], k_stride[3], v_stride[3]; /* batch, position, head */
+    const float *bias; /* NULL, or added: strides for batch, head, query, key (0: broadcast) */
+    const bool *seen;  /* NULL, or the boolean mask, same strides */
+    int64_t mask_stride[4];
+    bool causal;
+    float scale;
+    float *y;
+    at_precision precision;
+} at_attention_args;
+
+typedef struct at_kernels {
+    const char *name; /* "generic", "avx2", "avx512", "neon" */
+
+    void (*matmul)(at_context *cx, const at_matmul_args *args);
+    void (*conv2d)(at_context *cx, const at_conv2d_args *args);
+    void (*attention)(at_context *cx, const at_attention_args *args);
+
+    /* a and b broadcast to out */
+    void (*binary)(at_context *cx, at_binary kind, at_tensor *out, const at_tensor *a,
+                   const at_tensor *b);
+    void (*affine)(at_context *cx, at_tensor *out, const at_tensor *x, float scale, float shift);
+    void (*clamp)(at_context *cx, at_tensor *out, const at_tensor *x, float low, float high);
+    void (*activate)(at_context *cx, at_tensor *out, const at_tensor *x, at_activation activation);
+    void (*activate_mul)(at_context *cx, at_tensor *out, const at_tensor *x,
+                         at_activation activation, const at_tensor *y);
+    void (*gated_add)(at_context *cx, at_tensor *out, const at_tensor *x, const at_tensor *gate,
+                      const at_tensor *y);
+
+    /* rows of the last dimension, x contiguous; weight, bias contiguous [C] or NULL */
+    void (*layer_norm)(at_context *cx, at_tensor *out, const at_tensor *x, const at_tensor *weight,
+                       const at_tensor *bias, float eps);
+    void (*rms_norm)(at_context *cx, at_tensor *out, const at_tensor *x, const at_tensor *weight,
+                     float eps);
+    void (*norm_modulate)(at_context *cx, at_tensor *out, const at_tensor *x,
+                          const at_tensor *shift, const at_tensor *scale, float eps);
+    void (*group_norm)(at_context *cx, at_tensor *out, const at_tensor *x, int groups,
+                       const at_tensor *weight, const at_tensor *bias, float eps,
+                       at_activation activation);
+    void (*softmax)(at_context *cx, at_tensor *out, const at_tensor *x);
+    void (*rotary)(at_context *cx, at_tensor *out, const at_tensor *x, const at_tensor *table,
+                   at_rotary_pairs pairs);
+
+    /* count elements to f32, contiguous; the unpacking of weights */
+    void (*to_f32)(at_dtype from, const void *in, float *out, int64_t count);
+} at_kernels;
+
+/* Sets cx->kernels by processor, ATELIER_CPU and cx->options.device; an impossible wish is kept as
+ * an error. */
+void at_kernels_select(at_context *cx);
+
+/* What AT_PRECISION_AUTO means for this context's device. */
+at_precision at_precision_of(const at_context *cx);
+
+/* Overrides of the table; each takes what it has. */
+void at_kernels_generic(at_kernels *table);
+void at_kernels_avx2(at_kernels *table);   /* x86 builds only */
+void at_kernels_avx512(at_kernels *table); /* also looks for bf16 and vnni */
+void at_kernels_neon(at_kernels *table);
+
+/* at_run(cx, gated_add, out, x, gate, y): the device's kernel, unless something failed before. */
+#define at_run(cx, kernel, out, ...)                                         \
+    do {                                                                     \
+        if ((out) && at_ok(cx)) (cx)->kernels->kernel(cx, out, __VA_ARGS__); \
+    } while (0)
+
+#endif
