@@ -1,4 +1,3 @@
-#define _GNU_SOURCE
 #include "base/file.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -58,14 +57,14 @@ at_mapping *at_mapping_keep(at_mapping *mapping)
 void at_mapping_release(at_mapping *mapping)
 {
     if (!mapping || atomic_fetch_sub(&mapping->references, 1) != 1) return;
-    if (mapping->data) munmap((void *)mapping->data, mapping->size);
+    if (mapping->data) munmap((void *)(uintptr_t)mapping->data, mapping->size);
     at_free(mapping->path);
     at_free(mapping);
 }
 
 void at_mapping_let_go(at_mapping *mapping)
 {
-    if (mapping && mapping->data) madvise((void *)mapping->data, mapping->size, MADV_DONTNEED);
+    if (mapping && mapping->data) madvise((void *)(uintptr_t)mapping->data, mapping->size, MADV_DONTNEED);
 }
 
 char *at_file_read(at_context *cx, const char *path, size_t limit, size_t *size)

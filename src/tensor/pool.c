@@ -1,0 +1,146 @@
+#include "tensor/pool.h"
+#include "tensor/scope.h"
+#include "tensor/tape.h"
+#include <stdlib.h>
+#include <sys/mman.h>
+
+/* In front of every block; 64 bytes keep the alignment. */
+typedef union header {
+    struct {
+        size_t size; /* of what follows */
+        union header *next;
+    };
+    char padding[64];
+} header;
+
+struct at_pool {
+    size_t budget, used, cached, peak;
+    header *free_blocks;
+    at_scopes scopes;
+};
+
+enum { HUGE_PAGE = 2 << 20 };
+
+struct at_pool *at_pool_new(size_t budget)
+{
+    struct at_pool *pool = calloc(1, sizeof *pool);
+    if (pool) pool->budget = budget;
+    return pool;
+}
+
+at_scopes *at_scopes_of(at_context *cx)
+{
+    return &cx->pool->scopes;
+}
+
+size_t at_pool_budget(const at_context *cx)
+{
+    return cx->pool->budget;
+}
+
+size_t at_memory_used(const at_context *cx)
+{
+    return cx ? cx->pool->used : 0;
+}
+
+size_t at_memory_peak(const at_context *cx)
+{
+    return cx ? cx->pool->peak : 0;
+}
+
+void at_pool_trim(at_context *cx)
+{
+    struct at_pool *pool = cx->pool;
+    for (header *h; (h = pool->free_blocks);) {
+        pool->free_blocks = h->next;
+        free(h);
+    }
+    pool->cached = 0;
+}
+
+void at_pool_free(at_context *cx)
+{
+    if (cx->tape) at_tape_free(cx);
+    at_scopes_free(cx);
+    at_pool_trim(cx);
+    free(cx->pool);
+    cx->pool = NULL;
+}
+
+/* Sizes are rounded so that blocks of nearly the same size are the same: an eighth of the power of
+ * two below. */
+static size_t rounded(size_t size)
+{
+    if (size <= 512) return (size + 63) & ~(size_t)63;
+    size_t step = (size_t)1 << (63 - __builtin_clzll(size) - 3);
+    return (size + step - 1) & ~(step - 1);
+}
+
+static header *from_cache(struct at_pool *pool, size_t size)
+{
+    header **best = NULL;
+    for (header **p = &pool->free_blocks; *p; p = &(*p)->next) {
+        if ((*p)->size == size) {
+            best = p;
+            break;
+        }
+        if ((*p)->size > size && (*p)->size <= size + size / 4 &&
+            (!best || (*p)->size < (*best)->size))
+            best = p;
+    }
+    if (!best) return NULL;
+    header *h = *best;
+    *best = h->next;
+    pool->cached -= h->size;
+    return h;
+}
+
+static header *from_system(at_context *cx, size_t size)
+{
+    struct at_pool *pool = cx->pool;
+    if (pool->budget && pool->used + pool->cached + size > pool->budget) at_pool_trim(cx);
+    if (pool->budget && pool->used + size > pool->budget)
+        return at_fail(cx, AT_ERROR_MEMORY,
+                       "memory: %.1f MB more are needed, %.1f of the budget's %.1f MB are in use "
+                       "(raise the budget or "
+                       "make a smaller picture)",
+                       (double)size / 1e6, (double)pool->used / 1e6, (double)pool->budget / 1e6);
+    size_t total = size + sizeof(header);
+    void *memory = NULL;
+    for (int attempt = 0; attempt < 2 && !memory; attempt++) {
+        if (attempt) at_pool_trim(cx);
+        if (posix_memalign(&memory, total >= 2 * HUGE_PAGE ? HUGE_PAGE : 64, total) != 0)
+            memory = NULL;
+    }
+    if (!memory) return at_fail(cx, AT_ERROR_MEMORY, "out of memory: %.1f MB", (double)size / 1e6);
+    if (total >= 2 * HUGE_PAGE)
+        madvise(memory, total, MADV_HUGEPAGE); /* fewer page faults; no harm if refused */
+    header *h = memory;
+    h->size = size;
+    return h;
+}
+
+void *at_scratch(at_context *cx, size_t size)
+{
+    if (!at_ok(cx)) return NULL;
+    if (size > (size_t)1 << 48 || at_allocation_fails(cx))
+        return at_fail(cx, AT_ERROR_MEMORY, "out of memory: %.1f MB", (double)size / 1e6);
+    struct at_pool *pool = cx->pool;
+    header *h = from_cache(pool, rounded(size));
+    if (!h) h = from_system(cx, rounded(size));
+    if (!h) return NULL;
+    pool->used += h->size;
+    pool->peak = AT_MAX(pool->peak, pool->used);
+    return h + 1;
+}
+
+void at_scratch_free(at_context *cx, void *scratch)
+{
+    if (!scratch) return;
+    struct at_pool *pool = cx->pool;
+    header *h = (header *)scratch - 1;
+    pool->used -= h->size;
+    pool->cached += h->size;
+    h->next = pool->free_blocks;
+    pool->free_blocks = h;
+}
