@@ -51,6 +51,10 @@ typedef enum at_precision {
     AT_PRECISION_INT8
 } at_precision;
 
+/* Whose random stream makes the noise: torch's CPU generator (mt19937: what Diffusers and ComfyUI
+   use) or its CUDA one (Philox: what A1111 used). */
+typedef enum at_rng { AT_RNG_CPU, AT_RNG_CUDA } at_rng;
+
 typedef enum at_log_level { AT_LOG_ERROR, AT_LOG_WARNING, AT_LOG_INFO, AT_LOG_DEBUG } at_log_level;
 
 /* One line of text without a newline. Called on the thread that works. */

@@ -4,8 +4,6 @@
 
 #include "base/base.h"
 
-typedef enum at_rng { AT_RNG_CPU, AT_RNG_CUDA } at_rng;
-
 /* One torch.Generator. CPU: mt19937 with the state carried across calls (also the cached half of a
    pair of normals, as torch keeps it). CUDA: Philox4x32-10, seed and offset, as torch.randn on a
    CUDA device draws. */

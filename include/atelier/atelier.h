@@ -1,0 +1,89 @@
+/* atelier: open generative models in C. This page is all that a program needs that makes pictures:
+
+       #include <atelier/atelier.h>
+       #include <stdio.h>
+
+       int main(void)
+       {
+           at_context *cx = at_context_new(NULL);
+           at_pipeline *p = at_pipeline_load(cx, NULL);   // NULL: the embedded default model
+           at_image *im = at_generate(p, &(at_generate_options){.prompt = "a red heart", .seed =
+   7}); at_image_save(im, "heart.png"); if (at_failed(cx)) fprintf(stderr, "%s\n",
+   at_error_text(cx)); at_context_free(cx);                           // frees all of it
+       }
+
+   cc heart.c $(pkg-config --cflags --libs atelier)
+
+   Errors stick to the context (context.h): call the whole chain, look once. Everything belongs to
+   the context and goes with it. Model authors read tensor.h and ops.h as well. */
+#ifndef ATELIER_ATELIER_H
+#define ATELIER_ATELIER_H
+
+#include <atelier/context.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct at_pipeline at_pipeline;
+typedef struct at_image at_image; /* image.h */
+
+/* Opens a model. model: a Diffusers folder, a checkpoint file, or a name that `atelier list` shows;
+   NULL is the embedded default. Weights are mapped, so this is quick; the context owns the result.
+   NULL on failure: AT_ERROR_FILE, AT_ERROR_FORMAT, AT_ERROR_UNSUPPORTED, AT_ERROR_MEMORY. */
+AT_API at_pipeline *at_pipeline_load(at_context *cx, const char *model);
+
+/* Lets a model go before its context. NULL is fine. */
+AT_API void at_pipeline_free(at_pipeline *pipeline);
+
+/* Zeros mean the model's own values, named as the reference pipeline (Diffusers) names them. */
+typedef struct at_generate_options {
+    const char *prompt;   /* UTF-8; NULL is "" */
+    const char *negative; /* NULL: none, which is not the same as "" */
+    int width, height;    /* pixels; taken as given unless resolution_binning */
+    int steps;            /* num_inference_steps */
+    bool has_guidance;    /* whether guidance counts, since 0 is a value of its own */
+    double guidance;      /* guidance_scale of that pipeline (Flux: the embedded guidance) */
+    double true_guidance; /* true_cfg_scale: above 1, and with a negative prompt, a second pass */
+    uint64_t seed;        /* image i is drawn from seed + i */
+    int count;            /* images; 0 is 1 */
+    at_rng rng;           /* whose random stream */
+    const char *sampler;  /* "euler", "ddim", ...; NULL: the scheduler of the model's folder */
+    const char *schedule; /* "karras", "beta", ...; NULL: that of the model's folder */
+    int max_sequence_length; /* tokens of the long text encoder */
+    bool resolution_binning;
+    const char *latents;      /* safetensors file: `latents` [B,C,h,w] f32 in place of the seed */
+    const char *save_latents; /* writes the final latents there, the same form */
+} at_generate_options;
+
+/* Seconds. */
+typedef struct at_timings {
+    double load;   /* reading and unpacking weights, since the pipeline was opened */
+    double encode; /* prompts */
+    double step;   /* one denoising step, the mean */
+    double decode; /* latents to pictures, all of them */
+    double total;  /* of the call */
+} at_timings;
+
+/* What a call has made, owned by the context. */
+typedef struct at_generation {
+    int count;
+    at_image **images;        /* count of them, in the order of their seeds */
+    at_generate_options used; /* as given, with the model's own values filled in */
+    const char *pipeline;     /* the reference's class, "FluxPipeline" */
+    at_timings timings;
+} at_generation;
+
+/* Words to pictures. NULL on failure, with the error on the pipeline's context: AT_ERROR_ARGUMENT
+   for a size, count or number that this model cannot take, AT_ERROR_UNSUPPORTED,
+   AT_ERROR_CANCELLED, AT_ERROR_MEMORY, and what reading its files may give. */
+AT_API at_generation *at_generate_many(at_pipeline *pipeline, const at_generate_options *options);
+AT_API void at_generation_free(at_generation *generation); /* and its images; NULL is fine */
+
+/* The same for one picture: the first of at_generate_many. The context owns it. */
+AT_API at_image *at_generate(at_pipeline *pipeline, const at_generate_options *options);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
