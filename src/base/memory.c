@@ -17,9 +17,9 @@ void *at_alloc(at_context *cx, size_t count, size_t size)
 
 void *at_resize(at_context *cx, void *old, size_t count, size_t size)
 {
-    bool fits = size == 0 || count <= SIZE_MAX / size;
-    void *memory =
-        !fits || at_allocation_fails(cx) ? NULL : realloc(old, count * size ? count * size : 1);
+    size_t bytes = 0;
+    bool fits = !__builtin_mul_overflow(count, size, &bytes) && !at_allocation_fails(cx);
+    void *memory = fits ? realloc(old, AT_MAX(bytes, 1)) : NULL;
     return memory ? memory
                   : at_fail(cx, AT_ERROR_MEMORY, "out of memory: %zu x %zu bytes", count, size);
 }
