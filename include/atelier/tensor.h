@@ -72,10 +72,12 @@ AT_API int at_dtype_block(at_dtype dtype); /* elements a block: 1, 32 or 256 */
 AT_API size_t
 at_dtype_block_bytes(at_dtype dtype); /* bytes a block (an element where the block is 1) */
 
-/* count elements (a multiple of the block) from one dtype to another, exactly as GGUF, IEEE 754 and
-   the OCP 8-bit formats define them: rounding to nearest even; f8 e4m3 saturates to NaN as torch
-   does not: out of range gives NaN (torch's .to(float8_e4m3fn)). Integers from floats truncate
-   towards zero and saturate. */
+/* count elements (a multiple of both blocks) from one dtype to another as IEEE 754, the OCP 8-bit
+   formats and GGUF define them; the addresses need no alignment. Floats round to nearest, ties to
+   even; too large becomes infinity, but 448 in f8_e4m3, which has none (as torch 2.15). Floats to
+   integers truncate towards zero and are cut to the range, NaN is 0; integers to narrower ones keep
+   their low bits. Block types are read bit for bit as ggml does, q8_0 to q5_1 also written so.
+   False (and nothing written) for counts that do not fit. */
 AT_API bool at_convert(at_dtype from, const void *in, at_dtype to, void *out, int64_t count);
 
 /* ---- making */
