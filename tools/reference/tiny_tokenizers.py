@@ -1,0 +1,88 @@
+"""Tokenizers small enough for a fixture, trained on the sentences below: CLIP's byte pairs and T5's unigram pieces.
+
+`clip(folder)` and `t5(folder)` leave the oldest form that is found on the hub (vocab.json + merges.txt; spiece.model);
+with `fast=True` the tokenizer.json that transformers writes, and nothing else to read.
+"""
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+import sentencepiece
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+from transformers import CLIPTokenizer, T5TokenizerFast
+
+CORPUS = """a red heart on a blue background
+the quick brown fox jumps over the lazy dog, twice; don't they?
+a watercolour painting of a small house beside the river in autumn, soft light, highly detailed
+portrait photograph of an old sailor, 85mm, f/1.8, film grain
+an astronaut riding a horse on the moon (1969), black and white
+three green apples, two yellow pears and 10 cherries in a bowl: still life
+blurry, low quality, text, watermark, extra fingers
+a city street at night with neon signs and rain, seen from above
+a golden dragon made of paper, folded by hand, studio lighting
+the sea, the sea! a boat's sail, we're lost, I've been there, she'll come, I'm here, he'd say""".splitlines()
+SPLIT = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+
+
+def clip(folder, merges, length, fast=False):
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    trained = Tokenizer(models.BPE(end_of_word_suffix="</w>", continuing_subword_prefix=""))
+    trained.normalizer = normalizers.Lowercase()
+    trained.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(Regex(SPLIT), behavior="removed", invert=True), byte_level])
+    trained.train_from_iterator(CORPUS, trainers.BpeTrainer(
+        vocab_size=256 + 60 + merges, end_of_word_suffix="</w>", initial_alphabet=alphabet, show_progress=False))
+    pairs = json.loads(trained.to_str())["model"]["merges"][:merges]
+    words = alphabet + [c + "</w>" for c in alphabet] + ["".join(pair) for pair in pairs]
+    words += ["<|startoftext|>", "<|endoftext|>"]
+    assert len(set(words)) == len(words)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "vocab.json").write_text(json.dumps({w: i for i, w in enumerate(words)}, ensure_ascii=False), "utf-8")
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in pairs), "utf-8")
+    special = {"bos_token": words[-2], "eos_token": words[-1], "unk_token": words[-1], "pad_token": words[-1]}
+    (folder / "tokenizer_config.json").write_text(json.dumps(
+        {"tokenizer_class": "CLIPTokenizer", "model_max_length": length, "do_lower_case": True,
+         "add_prefix_space": False, "errors": "replace", **special}, indent=1) + "\n")
+    (folder / "special_tokens_map.json").write_text(json.dumps(special, indent=1) + "\n")
+    if fast:
+        rewrite(CLIPTokenizer, folder)
+    return len(words)
+
+
+def t5(folder, pieces, length, rule, fast=False):
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as work:
+        corpus = Path(work) / "corpus.txt"
+        corpus.write_text("\n".join(CORPUS), "utf-8")
+        sentencepiece.SentencePieceTrainer.train(
+            input=str(corpus), model_prefix=f"{work}/spiece", vocab_size=pieces, model_type="unigram",
+            normalization_rule_name=rule, pad_id=0, eos_id=1, unk_id=2, bos_id=-1, pad_piece="<pad>",
+            eos_piece="</s>", unk_piece="<unk>", hard_vocab_limit=False, num_threads=1, minloglevel=2)
+        # The trainer's own arguments, this machine's paths among them, are of no use to a reader.
+        from sentencepiece import sentencepiece_model_pb2
+        model = sentencepiece_model_pb2.ModelProto.FromString(Path(f"{work}/spiece.model").read_bytes())
+        model.trainer_spec.ClearField("input")
+        model.trainer_spec.ClearField("model_prefix")
+        (folder / "spiece.model").write_bytes(model.SerializeToString(deterministic=True))
+    (folder / "tokenizer_config.json").write_text(json.dumps(
+        {"tokenizer_class": "T5Tokenizer", "model_max_length": length, "extra_ids": 0, "eos_token": "</s>",
+         "pad_token": "<pad>", "unk_token": "<unk>"}, indent=1) + "\n")
+    if fast:
+        rewrite(T5TokenizerFast, folder)
+    return len(model.pieces)
+
+
+def rewrite(cls, folder):
+    with tempfile.TemporaryDirectory() as work:
+        cls.from_pretrained(folder).save_pretrained(work)
+        shutil.rmtree(folder)
+        folder.mkdir()
+        for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
+            if (Path(work) / name).exists():
+                shutil.copy(Path(work) / name, folder / name)
+    path = folder / "tokenizer_config.json"
+    config = {k: v for k, v in json.loads(path.read_text()).items() if k not in ("is_local", "local_files_only")}
+    path.write_text(json.dumps(config, indent=1) + "\n")
