@@ -1,0 +1,183 @@
+#include "schedulers/scheduler.h"
+#include <string.h>
+
+static const at_scheduler_class *const CLASSES[] = {
+    &at_flow_match_euler,
+};
+
+/* The options that --schedule switches, by its names. */
+static const char *const SCHEDULES[][2] = {
+    {"karras", "use_karras_sigmas"},
+    {"exponential", "use_exponential_sigmas"},
+    {"beta", "use_beta_sigmas"},
+};
+
+const char *at_sampler_name(int i)
+{
+    return i >= 0 && (size_t)i < AT_COUNT(CLASSES) ? CLASSES[i]->sampler : NULL;
+}
+
+static const at_scheduler_class *class_of(at_context *cx, const char *path, const char *own,
+                                          const char *sampler)
+{
+    for (size_t i = 0; i < AT_COUNT(CLASSES); i++)
+        if (sampler ? strcmp(sampler, CLASSES[i]->sampler) == 0
+                    : own && strcmp(own, CLASSES[i]->name) == 0)
+            return CLASSES[i];
+    if (sampler)
+        at_fail(cx, AT_ERROR_UNSUPPORTED, "--sampler %s: not a sampler that atelier has", sampler);
+    else if (own)
+        at_fail(cx, AT_ERROR_UNSUPPORTED, "%s: the scheduler \"%s\" is not supported", path, own);
+    else
+        at_fail(cx, AT_ERROR_FORMAT, "%s: no \"_class_name\"", path);
+    return NULL;
+}
+
+static void set_bool(at_context *cx, cJSON *json, const char *key, bool value)
+{
+    cJSON_DeleteItemFromObjectCaseSensitive(json, key);
+    if (!cJSON_AddBoolToObject(json, key, value)) at_fail(cx, AT_ERROR_MEMORY, "out of memory");
+}
+
+/* The file's options with those of a named schedule put in their place. */
+static void override_schedule(at_context *cx, cJSON *json, const char *schedule)
+{
+    bool known = strcmp(schedule, "default") == 0;
+    for (size_t i = 0; !known && i < AT_COUNT(SCHEDULES); i++)
+        known = strcmp(schedule, SCHEDULES[i][0]) == 0;
+    if (!known) {
+        at_fail(cx, AT_ERROR_UNSUPPORTED,
+                "--schedule %s: not supported (default, karras, exponential, beta)", schedule);
+        return;
+    }
+    for (size_t i = 0; i < AT_COUNT(SCHEDULES) && strcmp(schedule, "default") != 0; i++)
+        set_bool(cx, json, SCHEDULES[i][1], strcmp(schedule, SCHEDULES[i][0]) == 0);
+}
+
+static at_config *read_config(at_context *cx, const char *path, const char *schedule)
+{
+    if (!schedule) return at_config_read(cx, path);
+    cJSON *json = at_json_read(cx, path);
+    if (!json) return NULL;
+    if (!cJSON_IsObject(json))
+        at_fail(cx, AT_ERROR_FORMAT, "%s: not a JSON object", path);
+    else
+        override_schedule(cx, json, schedule);
+    char *text = at_ok(cx) ? cJSON_PrintUnformatted(json) : NULL;
+    if (!text) at_fail(cx, AT_ERROR_MEMORY, "out of memory");
+    at_config *config = text ? at_config_parse(cx, text, strlen(text), path) : NULL;
+    cJSON_free(text);
+    cJSON_Delete(json);
+    return config;
+}
+
+at_scheduler *at_scheduler_load(at_context *cx, const char *path, const char *sampler,
+                                const char *schedule)
+{
+    at_config *config = read_config(cx, path, schedule);
+    const char *own = config ? at_config_text(cx, config, "_class_name", NULL) : NULL;
+    const at_scheduler_class *class = at_ok(cx) ? class_of(cx, path, own, sampler) : NULL;
+    at_scheduler *s = class ? at_alloc(cx, 1, class->size) : NULL;
+    if (!s) {
+        at_config_free(config);
+        return NULL;
+    }
+    s->class = class;
+    s->config = config;
+    s->init_noise_sigma = 1.0;
+    class->configure(cx, s, config);
+    if (own && strcmp(own, class->name) == 0) at_config_finish(cx, config);
+    if (at_ok(cx)) return s;
+    at_scheduler_free(cx, s);
+    return NULL;
+}
+
+void at_scheduler_free(at_context *cx, at_scheduler *s)
+{
+    if (!s) return;
+    if (s->class->reset) s->class->reset(cx, s);
+    at_config_free(s->config);
+    at_free(s->timesteps);
+    at_free(s->sigmas);
+    at_free(s);
+}
+
+bool at_scheduler_schedule(at_context *cx, at_scheduler *s, int count)
+{
+    at_free(s->timesteps);
+    at_free(s->sigmas);
+    s->count = 0;
+    s->index = 0;
+    s->timesteps = AT_NEW_ARRAY(cx, double, count);
+    s->sigmas = AT_NEW_ARRAY(cx, float, count + 1);
+    if (!s->timesteps || !s->sigmas) return false;
+    s->count = count;
+    return true;
+}
+
+bool at_scheduler_set_timesteps(at_context *cx, at_scheduler *s, const at_schedule_options *o)
+{
+    enum { MOST = 100000 };
+    if (!at_ok(cx) || !s) return false;
+    int given = o->sigmas ? o->sigma_count : o->timesteps ? o->timestep_count : o->steps;
+    if (o->sigmas && o->timesteps && o->sigma_count != o->timestep_count)
+        return at_fail_false(cx, AT_ERROR_ARGUMENT,
+                             "%d sigmas and %d timesteps (give as many of each)", o->sigma_count,
+                             o->timestep_count);
+    if (o->steps && given != o->steps)
+        return at_fail_false(cx, AT_ERROR_ARGUMENT, "%d steps with %d %s (give as many of each)",
+                             o->steps, given, o->sigmas ? "sigmas" : "timesteps");
+    if (given < 1 || given > MOST)
+        return at_fail_false(cx, AT_ERROR_ARGUMENT, "%d steps: not from 1 to %d", given, MOST);
+    if (s->class->reset) s->class->reset(cx, s);
+    s->class->set_timesteps(cx, s, o);
+    return at_ok(cx);
+}
+
+bool at_scheduler_start(at_context *cx, at_scheduler *s, int index)
+{
+    if (!at_ok(cx) || !s) return false;
+    if (index < 0 || index >= s->count)
+        return at_fail_false(cx, AT_ERROR_ARGUMENT, "start at step %d of %d", index, s->count);
+    s->index = index;
+    return true;
+}
+
+static bool at_a_step(at_context *cx, const at_scheduler *s)
+{
+    if (s->index < s->count) return true;
+    return at_fail_false(cx, AT_ERROR_ARGUMENT, "%s: all %d steps are done", s->class->name,
+                         s->count);
+}
+
+at_tensor *at_scheduler_scale_input(at_context *cx, at_scheduler *s, at_tensor *sample)
+{
+    if (!at_ok(cx) || !s || !sample || !at_a_step(cx, s)) return NULL;
+    return s->class->scale_input ? s->class->scale_input(cx, s, sample) : sample;
+}
+
+at_tensor *at_scheduler_step(at_context *cx, at_scheduler *s, at_tensor *output, at_tensor *sample,
+                             at_noise *noise)
+{
+    if (!at_ok(cx) || !s || !output || !sample || !at_a_step(cx, s)) return NULL;
+    if (!at_same_shape(output, sample))
+        return at_fail(cx, AT_ERROR_SHAPE, "scheduler step: output %s, sample %s",
+                       at_shape_text(output), at_shape_text(sample));
+    at_tensor *next = s->class->step(cx, s, output, sample, noise);
+    if (next) s->index++;
+    return next;
+}
+
+at_tensor *at_scheduler_add_noise(at_context *cx, at_scheduler *s, at_tensor *sample,
+                                  at_tensor *noise, int index)
+{
+    if (!at_ok(cx) || !s || !sample || !noise) return NULL;
+    if (index < 0 || index > s->count || !s->sigmas)
+        return at_fail(cx, AT_ERROR_ARGUMENT, "noise of step %d of %d", index, s->count);
+    return s->class->add_noise(cx, s, sample, noise, index);
+}
+
+at_tensor *at_blend(at_context *cx, float a, at_tensor *x, float b, at_tensor *y)
+{
+    return at_add(cx, at_affine(cx, x, a, 0.0f), at_affine(cx, y, b, 0.0f));
+}

@@ -1,0 +1,109 @@
+/* Schedulers: which noise levels a sampling run goes through, and how a step goes from one to the
+   next. One interface for all classes of diffusers.schedulers:
+
+       at_scheduler *s = at_scheduler_load(cx, "model/scheduler/scheduler_config.json", NULL, NULL);
+       at_scheduler_set_timesteps(cx, s, &(at_schedule_options){.steps = 20});
+       x = noise * s->init_noise_sigma;
+       for (int i = 0; i < s->count; i++) {
+           at_tensor *y = model(cx, at_scheduler_scale_input(cx, s, x), s->timesteps[i]);
+           x = at_scheduler_step(cx, s, y, x, noise);
+       }
+
+   The scheduler knows where it is: each step moves its index on by one, and the timesteps are
+   walked in order. A method that calls the model twice a step (Heun) has both calls in `timesteps`
+   (`order` of them a step). A run that starts later (image to image) says so with
+   at_scheduler_start.
+
+   A class is one at_scheduler_class and a line in the registry (scheduler.c). What it keeps between
+   steps (multi-step history, held by at_tensor_keep) is in its own struct, which starts with
+   at_scheduler, and is let go of in `reset`. */
+#ifndef AT_SCHEDULER_H
+#define AT_SCHEDULER_H
+
+#include "base/json.h"
+#include "schedulers/noise.h"
+#include <atelier/ops.h>
+
+typedef struct at_scheduler at_scheduler;
+
+/* How to divide a run, one of three ways; zeros where not given. With sigmas or timesteps, steps is
+   0 or their number. */
+typedef struct at_schedule_options {
+    int steps;
+    const double *sigmas;
+    int sigma_count;
+    const double *timesteps;
+    int timestep_count;
+    bool has_mu;
+    double mu; /* shift by picture size, for schedulers with use_dynamic_shifting */
+} at_schedule_options;
+
+typedef struct at_scheduler_class {
+    const char *name;    /* "_class_name" */
+    const char *sampler; /* the command line's name */
+    size_t size;         /* of its own struct */
+    int order;           /* model calls a step */
+
+    /* Reads every option with the class's default; base/json.h. */
+    void (*configure)(at_context *cx, at_scheduler *s, at_config *config);
+    /* Fills in timesteps and sigmas with at_scheduler_schedule, and init_noise_sigma. */
+    void (*set_timesteps)(at_context *cx, at_scheduler *s, const at_schedule_options *options);
+    at_tensor *(*scale_input)(at_context *cx, at_scheduler *s, at_tensor *sample); /* or NULL */
+    at_tensor *(*step)(at_context *cx, at_scheduler *s, at_tensor *output, at_tensor *sample,
+                       at_noise *noise);
+    at_tensor *(*add_noise)(at_context *cx, at_scheduler *s, at_tensor *sample, at_tensor *noise,
+                            int index);
+    void (*reset)(at_context *cx, at_scheduler *s); /* lets history go; NULL: has none */
+} at_scheduler_class;
+
+/* Readable by everybody. */
+struct at_scheduler {
+    const at_scheduler_class *class;
+    at_config *config; /* pipelines read what they share with the scheduler there */
+    double init_noise_sigma;
+    int count;         /* model calls of this run */
+    double *timesteps; /* count: what the model is called with */
+    float *sigmas;     /* count + 1: noise levels, the last the end; NULL before set_timesteps */
+    int index;         /* of the next step */
+};
+
+/* path: a scheduler_config.json. sampler: NULL for the class that the file names, else the class of
+   that command-line name built from the same file, as Class.from_config does: keys that the class
+   does not know are then passed over (otherwise they are refused). schedule: NULL or "default",
+   "karras", "exponential", "beta": the option of that name switched on, the others off. */
+at_scheduler *at_scheduler_load(at_context *cx, const char *path, const char *sampler,
+                                const char *schedule);
+void at_scheduler_free(at_context *cx, at_scheduler *s);
+
+bool at_scheduler_set_timesteps(at_context *cx, at_scheduler *s,
+                                const at_schedule_options *options);
+
+/* Makes `index` the next step (set_begin_index); 0 after set_timesteps. */
+bool at_scheduler_start(at_context *cx, at_scheduler *s, int index);
+
+/* The sample as the model wants it at the next step. */
+at_tensor *at_scheduler_scale_input(at_context *cx, at_scheduler *s, at_tensor *sample);
+
+/* The sample after this step. output, sample: the same shape, f32. noise: for samplers that draw;
+   may be NULL for the others. */
+at_tensor *at_scheduler_step(at_context *cx, at_scheduler *s, at_tensor *output, at_tensor *sample,
+                             at_noise *noise);
+
+/* A clean sample with the noise of step `index` (0 to count). */
+at_tensor *at_scheduler_add_noise(at_context *cx, at_scheduler *s, at_tensor *sample,
+                                  at_tensor *noise, int index);
+
+/* The name that --sampler takes, number i; NULL past the last. */
+const char *at_sampler_name(int i);
+
+/* ---- for the classes */
+
+/* Room for count timesteps and count + 1 sigmas; the index goes to 0. */
+bool at_scheduler_schedule(at_context *cx, at_scheduler *s, int count);
+
+/* a x + b y */
+at_tensor *at_blend(at_context *cx, float a, at_tensor *x, float b, at_tensor *y);
+
+extern const at_scheduler_class at_flow_match_euler;
+
+#endif
