@@ -2,7 +2,7 @@
 # says so when asked for it.
 find_package(PkgConfig REQUIRED)
 find_package(OpenMP REQUIRED COMPONENTS C)
-set(ATELIER_LIBRARIES m OpenMP::OpenMP_C)
+set(ATELIER_LIBRARIES m ${CMAKE_DL_LIBS} OpenMP::OpenMP_C)
 
 function(atelier_need name package)
     pkg_check_modules(${name} REQUIRED IMPORTED_TARGET ${package})

@@ -1,0 +1,198 @@
+#include "hub/models.h"
+#include "base/file.h"
+#include "base/json.h"
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <ftw.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { FOLDERS = 12 };
+
+/* The folder of a file: "/usr/bin" of "/usr/bin/atelier". */
+static char *folder_of(at_context *cx, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? at_format(cx, "%.*s", (int)(slash - path), path) : at_copy_text(cx, ".");
+}
+
+/* Adds the places relative to one binary: installed (bin, lib, lib/TRIPLET), then in a build. */
+static int add_near(at_context *cx, const char *binary, char **folders, int count)
+{
+    static const char *const places[] = {"../share/atelier/models", "../../share/atelier/models",
+                                         "../models", "../../models"};
+    char *folder = folder_of(cx, binary);
+    for (size_t i = 0; folder && i < AT_COUNT(places) && count < FOLDERS; i++)
+        folders[count++] = at_path_join(cx, folder, places[i]);
+    at_free(folder);
+    return count;
+}
+
+/* Every folder that may hold models, in the order of models.h; the caller frees each. */
+static int model_folders(at_context *cx, char **folders)
+{
+    int count = 0;
+    char *self = realpath("/proc/self/exe", NULL);
+    if (self) count = add_near(cx, self, folders, count);
+    Dl_info library;
+    char *real = dladdr((void *)(uintptr_t)at_version, &library) && library.dli_fname
+                     ? realpath(library.dli_fname, NULL)
+                     : NULL;
+    if (real && (!self || strcmp(self, real) != 0)) count = add_near(cx, real, folders, count);
+    free(self);
+    free(real);
+    folders[count++] = at_copy_text(cx, AT_DATA_FOLDER "/models");
+    const char *own = getenv("ATELIER_HOME"), *home = getenv("HOME");
+    if (own && *own)
+        folders[count++] = at_path_join(cx, own, "models");
+    else if (home && *home)
+        folders[count++] = at_path_join(cx, home, ".cache/atelier/models");
+    return count;
+}
+
+static void free_all(char **texts, int count)
+{
+    for (int i = 0; i < count; i++) at_free(texts[i]);
+}
+
+/* True for what can be opened as a model: a checkpoint, or a folder with a description. */
+static bool is_model(at_context *cx, const char *path)
+{
+    static const char *const descriptions[] = {"model_index.json", "config.json"};
+    bool found = false;
+    for (size_t i = 0; i < AT_COUNT(descriptions) && !found; i++) {
+        char *file = at_path_join(cx, path, descriptions[i]);
+        found = at_file_exists(file);
+        at_free(file);
+    }
+    return found;
+}
+
+char *at_model_find(at_context *cx, const char *model)
+{
+    if (!at_ok(cx)) return NULL;
+    const char *name = model ? model : AT_DEFAULT_MODEL;
+    if (model && (at_file_exists(model) || at_folder_exists(model))) return at_copy_text(cx, model);
+    char *found = NULL, *folders[FOLDERS + 2];
+    int count = strchr(name, '/') || !*name ? 0 : model_folders(cx, folders);
+    for (int i = 0; i < count && !found; i++) {
+        char *path = folders[i] ? at_path_join(cx, folders[i], name) : NULL;
+        if (path && is_model(cx, path))
+            found = path;
+        else
+            at_free(path);
+    }
+    free_all(folders, count);
+    if (found) return found;
+    if (!model)
+        return at_fail(cx, AT_ERROR_FILE,
+                       "%s: the embedded model is not where it was installed (give a model)", name);
+    return at_fail(cx, AT_ERROR_FILE, "%s: no such file, folder or model (see atelier list)",
+                   model);
+}
+
+char *at_model_kind(at_context *cx, const char *path)
+{
+    static const struct {
+        const char *file, *key;
+    } places[] = {{"model_index.json", "_class_name"},
+                  {"config.json", "_class_name"},
+                  {"config.json", "architectures"}};
+    for (size_t i = 0; i < AT_COUNT(places); i++) {
+        char *file = at_path_join(cx, path, places[i].file);
+        cJSON *json = at_file_exists(file) ? at_json_read(cx, file) : NULL;
+        const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, places[i].key);
+        if (cJSON_IsArray(item)) item = item->child;
+        char *kind = cJSON_IsString(item) ? at_copy_text(cx, item->valuestring) : NULL;
+        cJSON_Delete(json);
+        at_free(file);
+        if (kind || at_failed(cx)) return kind;
+    }
+    size_t size = strlen(path);
+    bool safetensors = size > 12 && strcmp(path + size - 12, ".safetensors") == 0;
+    return at_copy_text(cx, safetensors ? "safetensors" : "unknown");
+}
+
+static _Thread_local size_t walked_bytes;
+
+static int add_bytes(const char *path, const struct stat *st, int type, struct FTW *walk)
+{
+    (void)path;
+    (void)walk;
+    if (type == FTW_F) walked_bytes += (size_t)st->st_size;
+    return 0;
+}
+
+size_t at_model_bytes(const char *path)
+{
+    walked_bytes = 0;
+    nftw(path, add_bytes, 16, 0);
+    return walked_bytes;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const at_model_entry *)a)->name, ((const at_model_entry *)b)->name);
+}
+
+static bool listed(const at_model_entry *entries, int count, const char *name)
+{
+    for (int i = 0; i < count; i++)
+        if (strcmp(entries[i].name, name) == 0) return true;
+    return false;
+}
+
+/* Appends the models of one folder. A damaged one is listed as what can be said of it. */
+static void list_folder(at_context *cx, const char *folder, at_model_entry **entries, int *count)
+{
+    DIR *directory = opendir(folder);
+    for (struct dirent *d; directory && (d = readdir(directory));) {
+        if (d->d_name[0] == '.' || listed(*entries, *count, d->d_name)) continue;
+        char *path = at_path_join(cx, folder, d->d_name);
+        char *real = path && is_model(cx, path) ? realpath(path, NULL) : NULL;
+        at_model_entry *more =
+            real ? at_resize(cx, *entries, (size_t)*count + 1, sizeof **entries) : NULL;
+        if (more) {
+            *entries = more;
+            char *kind = at_model_kind(cx, real);
+            if (at_error_status(cx) == AT_ERROR_FORMAT) at_error_clear(cx);
+            more[(*count)++] =
+                (at_model_entry){at_copy_text(cx, d->d_name), at_copy_text(cx, real),
+                                 kind ? kind : at_copy_text(cx, "damaged"), at_model_bytes(real)};
+        }
+        free(real);
+        at_free(path);
+    }
+    if (directory) closedir(directory);
+}
+
+int at_models_list(at_context *cx, at_model_entry **entries)
+{
+    *entries = NULL;
+    if (!at_ok(cx)) return 0;
+    int count = 0;
+    char *folders[FOLDERS + 2];
+    int folder_count = model_folders(cx, folders);
+    for (int i = 0; i < folder_count && at_ok(cx); i++)
+        list_folder(cx, folders[i], entries, &count);
+    free_all(folders, folder_count);
+    if (at_failed(cx)) {
+        at_models_list_free(*entries, count);
+        *entries = NULL;
+        return 0;
+    }
+    if (count) qsort(*entries, (size_t)count, sizeof **entries, by_name);
+    return count;
+}
+
+void at_models_list_free(at_model_entry *entries, int count)
+{
+    for (int i = 0; i < count; i++) {
+        at_free(entries[i].name);
+        at_free(entries[i].path);
+        at_free(entries[i].kind);
+    }
+    at_free(entries);
+}

@@ -1,0 +1,36 @@
+/* Where models lie, and what they are.
+
+   A model is named by its folder under one of these, in this order: share/atelier/models and models
+   beside and above the program and the library (installed, and in the build tree), the share folder
+   that the build was configured for, and ${ATELIER_HOME:-~/.cache/atelier}/models. */
+#ifndef AT_MODELS_H
+#define AT_MODELS_H
+
+#include "base/base.h"
+
+#define AT_DEFAULT_MODEL "emoji" /* the embedded one */
+
+typedef struct at_model_entry {
+    char *name; /* "emoji" */
+    char *path;
+    char *kind; /* as at_model_kind says */
+    size_t bytes;
+} at_model_entry;
+
+/* The folder or file that `model` means: a path, or else a name; NULL is the embedded default. The
+   caller frees it (at_free). NULL and AT_ERROR_FILE when there is no such model. */
+char *at_model_find(at_context *cx, const char *model);
+
+/* All models with a name, sorted; a name found twice is listed once, with the path that it means.
+   Gives their number (0 and the error kept on failure). */
+int at_models_list(at_context *cx, at_model_entry **entries);
+void at_models_list_free(at_model_entry *entries, int count);
+
+/* What the files say that it is: the class of a Diffusers folder's model_index.json, the class or
+   architecture of a config.json, or "safetensors"; "unknown" otherwise. The caller frees it. */
+char *at_model_kind(at_context *cx, const char *path);
+
+/* Bytes of all files in a folder, or of the file. */
+size_t at_model_bytes(const char *path);
+
+#endif
