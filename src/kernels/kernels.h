@@ -65,6 +65,10 @@ typedef struct at_kernels {
     void (*conv2d)(at_context *cx, const at_conv2d_args *args);
     void (*attention)(at_context *cx, const at_attention_args *args);
 
+    /* The parts of the packed products for each precision (cpu/gemm.h); NULL where the processor
+       has no arithmetic for it: f32 is then taken. */
+    const struct at_gemm *gemm[AT_PRECISION_INT8 + 1];
+
     /* a and b broadcast to out */
     void (*binary)(at_context *cx, at_binary kind, at_tensor *out, const at_tensor *a,
                    const at_tensor *b);

@@ -1,0 +1,107 @@
+#include "kernels/cpu/tables.h"
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(AT_KERNELS_x86)
+
+/* The compiler's check covers the registers that the system saves (xgetbv) as well. */
+static bool has_avx2(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+           __builtin_cpu_supports("bmi2");
+}
+
+static bool has_avx512(void)
+{
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+
+bool at_cpu_has_avx512bf16(void)
+{
+    return has_avx512() && __builtin_cpu_supports("avx512bf16");
+}
+
+bool at_cpu_has_avx512vnni(void)
+{
+    return has_avx512() && __builtin_cpu_supports("avx512vnni");
+}
+
+#elif defined(AT_KERNELS_arm)
+
+static bool has_neon(void)
+{
+    return true; /* part of aarch64 */
+}
+
+#endif
+
+static bool has_generic(void)
+{
+    return true;
+}
+
+/* Every table this build knows, the best last. */
+static struct {
+    const char *name;
+    bool (*has)(void);
+    void (*fill)(at_kernels *table);
+    at_kernels table;
+} tables[] = {
+    {.name = "generic", .has = has_generic},
+#if defined(AT_KERNELS_x86)
+    {.name = "avx2", .has = has_avx2, .fill = at_kernels_avx2},
+    {.name = "avx512", .has = has_avx512, .fill = at_kernels_avx512},
+#elif defined(AT_KERNELS_arm)
+    {.name = "neon", .has = has_neon, .fill = at_kernels_neon},
+#endif
+};
+
+static void fill_tables(void)
+{
+    for (size_t i = 0; i < AT_COUNT(tables); i++) {
+        at_kernels_generic(&tables[i].table);
+        if (tables[i].fill && tables[i].has()) tables[i].fill(&tables[i].table);
+        tables[i].table.name = tables[i].name;
+    }
+}
+
+static void select_forced(at_context *cx, const char *name)
+{
+    for (size_t i = 0; i < AT_COUNT(tables); i++) {
+        if (strcmp(name, tables[i].name) != 0) continue;
+        if (tables[i].has())
+            cx->kernels = &tables[i].table;
+        else
+            at_fail(cx, AT_ERROR_UNSUPPORTED, "ATELIER_CPU=%s: this processor does not have it",
+                    name);
+        return;
+    }
+    at_fail(cx, AT_ERROR_UNSUPPORTED,
+            "ATELIER_CPU=%s: this build has no such table (generic, avx2, avx512, neon)", name);
+}
+
+void at_kernels_select(at_context *cx)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, fill_tables);
+    cx->kernels = &tables[0].table; /* something to call, whatever fails below */
+    if (cx->options.device == AT_DEVICE_CUDA) {
+        at_fail(cx, AT_ERROR_UNSUPPORTED, "device cuda: this build has no CUDA (use cpu)");
+        return;
+    }
+    const char *forced = getenv("ATELIER_CPU");
+    if (forced && *forced) {
+        select_forced(cx, forced);
+        return;
+    }
+    for (size_t i = 0; i < AT_COUNT(tables); i++)
+        if (tables[i].has()) cx->kernels = &tables[i].table;
+}
+
+at_precision at_precision_of(const at_context *cx)
+{
+    if (cx->options.precision != AT_PRECISION_AUTO) return cx->options.precision;
+    return cx->kernels->gemm[AT_PRECISION_BF16] ? AT_PRECISION_BF16 : AT_PRECISION_F32;
+}
