@@ -1,11 +1,63 @@
-/* Pipelines: how models work together to do a job, behind the public at_pipeline. */
+/* Pipelines: how models work together to do a job, behind the public at_pipeline. A pipeline class
+   is found by the `_class_name` of model_index.json; its components are loaded when they are first
+   used, and let go of, the longest unused first, when the memory budget has no room for the next.
+ */
 #ifndef AT_PIPELINE_H
 #define AT_PIPELINE_H
 
-#include "base/base.h"
+#include "base/json.h"
+#include "models/module.h"
+#include "schedulers/scheduler.h"
 #include <atelier/atelier.h>
 
-/* Opens the model in a folder or file that exists; hub/load.c comes here from a name. */
-at_pipeline *at_pipeline_open(at_context *cx, const char *path);
+typedef struct at_tokenizer at_tokenizer; /* text/tokenizer.h */
+
+typedef struct at_pipeline_class {
+    const char *name;              /* "FluxPipeline" */
+    const char *const *components; /* what it uses, until NULL; others are passed over */
+    at_generation *(*generate)(at_pipeline *pipeline, const at_generate_options *options);
+} at_pipeline_class;
+
+typedef struct at_component {
+    char *name;       /* "text_encoder_2" */
+    char *class_name; /* "T5EncoderModel"; NULL where the index says null */
+    char *folder;
+    at_module *module;
+    at_tokenizer *tokenizer;
+    size_t bytes; /* of the module's weights, once asked for */
+    int64_t used; /* when, by a counter */
+} at_component;
+
+struct at_pipeline {
+    at_context *cx;
+    const at_pipeline_class *class;
+    at_config *index; /* model_index.json */
+    char *folder;
+    at_component *components;
+    int count;
+    int64_t uses;
+    double load_seconds; /* spent on loading since the last at_pipeline_take_load_seconds */
+};
+
+/* Opens the model in a folder that exists; hub/load.c comes here from a name. The context owns it.
+ */
+at_pipeline *at_pipeline_open(at_context *cx, const char *folder);
+
+/* False for a component that the index leaves out or says null for. */
+bool at_pipeline_has(const at_pipeline *pipeline, const char *component);
+
+/* The component, loaded now if it was not. class_name: what it must be (NULL: what the index says).
+   The pipeline owns it; a later call may let it go, so ask again before each use. NULL and the
+   error on failure. */
+at_module *at_pipeline_module(at_pipeline *pipeline, const char *component, const char *class_name);
+at_tokenizer *at_pipeline_tokenizer(at_pipeline *pipeline, const char *component);
+
+/* A new scheduler from scheduler/scheduler_config.json, for one run: at_scheduler_free. */
+at_scheduler *at_pipeline_scheduler(at_pipeline *pipeline, const char *sampler,
+                                    const char *schedule);
+
+double at_pipeline_take_load_seconds(at_pipeline *pipeline);
+
+extern const at_pipeline_class at_flux_pipeline_class;
 
 #endif

@@ -1,0 +1,69 @@
+#include "nn/nn.h"
+
+void at_bind_linear(at_binder *b, const char *name, at_nn_linear *m, int64_t in, int64_t out,
+                    int bias)
+{
+    size_t before = at_bind_enter(b, name);
+    at_bind_parameter(b, "weight", &m->weight, AT_PARAMETER_MATRIX, 2, (int64_t[]){out, in});
+    if (bias == AT_BIAS)
+        at_bind_parameter(b, "bias", &m->bias, AT_PARAMETER_VECTOR, 1, (int64_t[]){out});
+    at_bind_leave(b, before);
+}
+
+at_tensor *at_project(at_context *cx, const at_nn_linear *m, at_tensor *x)
+{
+    return at_linear(cx, x, m->weight, m->bias, AT_IDENTITY);
+}
+
+at_tensor *at_project_act(at_context *cx, const at_nn_linear *m, at_tensor *x,
+                          at_activation activation)
+{
+    return at_linear(cx, x, m->weight, m->bias, activation);
+}
+
+void at_bind_embedding(at_binder *b, const char *name, at_tensor **table, int64_t entries,
+                       int64_t channels)
+{
+    size_t before = at_bind_enter(b, name);
+    at_bind_parameter(b, "weight", table, AT_PARAMETER_TABLE, 2, (int64_t[]){entries, channels});
+    at_bind_leave(b, before);
+}
+
+void at_bind_feed_forward(at_binder *b, const char *name, at_nn_feed_forward *m, int64_t channels,
+                          int64_t inner, at_activation activation)
+{
+    size_t before = at_bind_enter(b, name);
+    m->activation = activation;
+    at_bind_linear(b, "net.0.proj", &m->in, channels, inner, AT_BIAS);
+    at_bind_linear(b, "net.2", &m->out, inner, channels, AT_BIAS);
+    at_bind_leave(b, before);
+}
+
+at_tensor *at_feed_forward(at_context *cx, const at_nn_feed_forward *m, at_tensor *x)
+{
+    return at_project(cx, &m->out, at_project_act(cx, &m->in, x, m->activation));
+}
+
+void at_bind_embedder(at_binder *b, const char *name, at_nn_embedder *m, int64_t in, int64_t out)
+{
+    size_t before = at_bind_enter(b, name);
+    at_bind_linear(b, "linear_1", &m->linear_1, in, out, AT_BIAS);
+    at_bind_linear(b, "linear_2", &m->linear_2, out, out, AT_BIAS);
+    at_bind_leave(b, before);
+}
+
+at_tensor *at_embed(at_context *cx, const at_nn_embedder *m, at_tensor *x, at_activation activation)
+{
+    return at_project(cx, &m->linear_2, at_project_act(cx, &m->linear_1, x, activation));
+}
+
+at_tensor *at_split_heads(at_context *cx, at_tensor *x, int64_t heads)
+{
+    return heads > 0 ? at_view(cx, x, at_dim(x, 0), at_dim(x, 1), heads, at_dim(x, 2) / heads)
+                     : NULL;
+}
+
+at_tensor *at_merge_heads(at_context *cx, at_tensor *x)
+{
+    return at_view(cx, x, at_dim(x, 0), at_dim(x, 1), at_dim(x, 2) * at_dim(x, 3));
+}

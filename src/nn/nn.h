@@ -1,0 +1,96 @@
+/* Layers: parameters with their forward. Names and defaults are torch.nn's and Diffusers'. */
+#ifndef AT_NN_H
+#define AT_NN_H
+
+#include "nn/binder.h"
+
+/* ---- Linear */
+typedef struct at_nn_linear {
+    at_tensor *weight, *bias; /* [out,in] any dtype, [out] f32 or NULL */
+} at_nn_linear;
+
+void at_bind_linear(at_binder *b, const char *name, at_nn_linear *m, int64_t in, int64_t out,
+                    int bias);
+at_tensor *at_project(at_context *cx, const at_nn_linear *m, at_tensor *x);
+at_tensor *at_project_act(at_context *cx, const at_nn_linear *m, at_tensor *x,
+                          at_activation activation);
+
+/* ---- Conv2d, square kernels */
+typedef struct at_nn_conv2d {
+    at_tensor *weight, *bias; /* [out,k,k,in] any dtype, [out] f32 or NULL */
+    at_conv_options options;
+} at_nn_conv2d;
+
+/* padding on all four sides */
+void at_bind_conv2d(at_binder *b, const char *name, at_nn_conv2d *m, int64_t in, int64_t out,
+                    int size, int stride, int padding);
+at_tensor *at_convolve(at_context *cx, const at_nn_conv2d *m,
+                       at_tensor *x); /* [B,H,W,in] -> [B,H',W',out] */
+
+/* ---- norms */
+typedef struct at_nn_norm {
+    at_tensor *weight, *bias; /* [C] f32; bias NULL for RMSNorm */
+    float eps;
+    int groups; /* GroupNorm */
+} at_nn_norm;
+
+void at_bind_layer_norm(at_binder *b, const char *name, at_nn_norm *m, int64_t channels,
+                        double eps);
+void at_bind_rms_norm(at_binder *b, const char *name, at_nn_norm *m, int64_t channels, double eps);
+void at_bind_group_norm(at_binder *b, const char *name, at_nn_norm *m, int64_t channels, int groups,
+                        double eps);
+at_tensor *at_normalize(at_context *cx, const at_nn_norm *m, at_tensor *x);     /* LayerNorm */
+at_tensor *at_rms_normalize(at_context *cx, const at_nn_norm *m, at_tensor *x); /* RMSNorm */
+at_tensor *at_group_normalize(at_context *cx, const at_nn_norm *m, at_tensor *x,
+                              at_activation activation);
+
+/* ---- Embedding */
+void at_bind_embedding(at_binder *b, const char *name, at_tensor **table, int64_t entries,
+                       int64_t channels);
+
+/* ---- FeedForward (Diffusers): net.0.proj, activation, net.2 */
+typedef struct at_nn_feed_forward {
+    at_nn_linear in, out;
+    at_activation activation;
+} at_nn_feed_forward;
+
+void at_bind_feed_forward(at_binder *b, const char *name, at_nn_feed_forward *m, int64_t channels,
+                          int64_t inner, at_activation activation);
+at_tensor *at_feed_forward(at_context *cx, const at_nn_feed_forward *m, at_tensor *x);
+
+/* ---- TimestepEmbedding and PixArtAlphaTextProjection: linear_1, activation, linear_2 */
+typedef struct at_nn_embedder {
+    at_nn_linear linear_1, linear_2;
+} at_nn_embedder;
+
+void at_bind_embedder(at_binder *b, const char *name, at_nn_embedder *m, int64_t in, int64_t out);
+at_tensor *at_embed(at_context *cx, const at_nn_embedder *m, at_tensor *x,
+                    at_activation activation);
+
+/* ---- AdaLayerNormZero and its kin: Linear(silu(temb)) cut into pieces */
+/* temb [B,D], m: D -> count * width. Fills pieces[0..count-1], each [B,1,width]. */
+void at_modulation_pieces(at_context *cx, const at_nn_linear *m, at_tensor *temb, int count,
+                          at_tensor **pieces);
+
+typedef struct at_modulation {
+    at_tensor *shift[2], *scale[2], *gate[2]; /* [B,1,D]: for attention, for feed-forward */
+} at_modulation;
+
+/* AdaLayerNormZero's order: shift, scale, gate of attention, then of feed-forward. */
+at_modulation at_modulate(at_context *cx, const at_nn_linear *m, at_tensor *temb);
+
+/* ---- heads */
+at_tensor *at_split_heads(at_context *cx, at_tensor *x, int64_t heads); /* [B,N,H*D] -> [B,N,H,D] */
+at_tensor *at_merge_heads(at_context *cx, at_tensor *x);                /* and back */
+
+/* ---- rotary positions
+   Angles in f64 as Diffusers' get_1d_rotary_pos_embed(use_real, repeat_interleave_real) has them
+   for Flux: positions [n][axes], the axes' sizes side by side. -> [n, sum/2, 2] of (cos, sin). */
+at_tensor *at_rotary_table(at_context *cx, int64_t n, int axes, const int64_t *sizes,
+                           const float *positions, double theta);
+
+typedef struct at_pair {
+    at_tensor *first, *second;
+} at_pair;
+
+#endif
