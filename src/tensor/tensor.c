@@ -7,9 +7,11 @@ bool at_check_shape(at_context *cx, at_dtype dtype, int dims, const int64_t *sha
 {
     if ((unsigned)dtype >= AT_DTYPES || dims < 0 || dims > AT_MAX_DIMS)
         return at_fail_false(cx, AT_ERROR_SHAPE, "a tensor cannot have %d dimensions", dims);
-    int64_t count = 1, block = at_dtype_block(dtype), size;
+    int64_t count = 1, block = at_dtype_block(dtype), size, span = 1; /* span: largest stride */
     bool fine = true;
-    for (int i = 0; i < dims; i++) fine = fine && at_mul_size(count, shape[i], &count);
+    for (int i = 0; i < dims; i++)
+        fine = fine && at_mul_size(count, shape[i], &count) &&
+               at_mul_size(span, AT_MAX(shape[i], 1), &span);
     fine = fine && at_mul_size(count / block, (int64_t)at_dtype_block_bytes(dtype), &size) &&
            size <= (int64_t)1 << 48;
     if (!fine)

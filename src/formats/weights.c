@@ -1,0 +1,270 @@
+#include "formats/weights.h"
+#include "base/map.h"
+#include "formats/safetensors.h"
+#include "tensor/pool.h"
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+
+struct at_weights {
+    at_context *cx;
+    at_weight_file **files;
+    int64_t file_count;
+    at_weight *tensors; /* the names belong to the files */
+    int64_t count;
+    at_map *by_name; /* indices of tensors */
+};
+
+static void destroy(void *object)
+{
+    at_weights *w = object;
+    for (int64_t i = 0; i < w->file_count; i++) at_weight_file_free(w->files[i]);
+    at_free(w->files);
+    at_free(w->tensors);
+    at_map_free(w->by_name);
+    at_free(w);
+}
+
+void at_weights_free(at_weights *weights)
+{
+    if (!weights) return;
+    at_disown(weights->cx, weights);
+    destroy(weights);
+}
+
+static bool has_suffix(const char *text, const char *suffix)
+{
+    size_t n = strlen(text), m = strlen(suffix);
+    return n >= m && strcmp(text + n - m, suffix) == 0;
+}
+
+/* ---- one file */
+
+/* By its first bytes, since names lie. */
+static at_weight_file *open_file(at_context *cx, const char *path)
+{
+    at_mapping *mapping = at_mapping_open(cx, path);
+    if (!mapping) return NULL;
+    const char *other = NULL;
+    if (mapping->size >= 4 && memcmp(mapping->data, "GGUF", 4) == 0) other = "a GGUF file";
+    if (mapping->size >= 4 && memcmp(mapping->data, "PK\3\4", 4) == 0) other = "a PyTorch file";
+    at_mapping_release(mapping);
+    if (other)
+        return at_fail(cx, AT_ERROR_UNSUPPORTED,
+                       "%s: %s, which this version does not read yet (convert it to safetensors)",
+                       path, other);
+    return at_safetensors_open(cx, path);
+}
+
+static bool add_tensor(at_context *cx, at_weights *w, const at_weight *tensor)
+{
+    w->tensors[w->count] = *tensor;
+    return at_map_set(cx, w->by_name, tensor->name, strlen(tensor->name), w->count++);
+}
+
+static bool add_single(at_context *cx, at_weights *w, const char *path)
+{
+    w->files = AT_NEW(cx, at_weight_file *);
+    at_weight_file *file = w->files ? open_file(cx, path) : NULL;
+    if (!file) return false;
+    w->files[w->file_count++] = file;
+    w->tensors = AT_NEW_ARRAY(cx, at_weight, file->count);
+    bool fine = w->tensors != NULL;
+    for (int64_t i = 0; fine && i < file->count; i++) fine = add_tensor(cx, w, &file->tensors[i]);
+    return fine;
+}
+
+/* ---- shards */
+
+/* Which shard each name is in, as the index says; opens the shards on the way. */
+static bool read_weight_map(at_context *cx, at_weights *w, const char *path, const cJSON *list,
+                            at_map *wanted)
+{
+    const char *slash = strrchr(path, '/');
+    int folder = slash ? (int)(slash - path) + 1 : 0;
+    at_map *shards = at_map_new(cx);
+    bool fine = shards != NULL;
+    for (const cJSON *item = list->child; fine && item; item = item->next) {
+        const char *shard = cJSON_IsString(item) ? item->valuestring : "";
+        int64_t index = w->file_count;
+        if (!shard[0] || strchr(shard, '/') || strchr(shard, '\\') || shard[0] == '.')
+            fine = at_fail_false(cx, AT_ERROR_FORMAT,
+                                 "%s: \"%.200s\": the shard \"%.200s\" is not a plain file name",
+                                 path, item->string, shard);
+        else if (at_map_get(wanted, item->string, strlen(item->string), &index))
+            fine = at_fail_false(cx, AT_ERROR_FORMAT, "%s: \"%.200s\" is listed twice", path,
+                                 item->string);
+        else if (!at_map_get(shards, shard, strlen(shard), &index)) {
+            char *full = at_format(cx, "%.*s%s", folder, path, shard);
+            at_weight_file *file = full ? open_file(cx, full) : NULL;
+            at_free(full);
+            if (file) w->files[w->file_count++] = file;
+            fine = file && at_map_set(cx, shards, shard, strlen(shard), index);
+        }
+        fine = fine && at_map_set(cx, wanted, item->string, strlen(item->string), index);
+    }
+    at_map_free(shards);
+    return fine;
+}
+
+/* Takes what the index lists, each from its shard; what else a shard has is passed over. */
+static bool collect_shards(at_context *cx, at_weights *w, const char *path, const cJSON *list,
+                           const at_map *wanted)
+{
+    int64_t shard;
+    w->tensors = AT_NEW_ARRAY(cx, at_weight, at_map_count(wanted));
+    bool fine = w->tensors != NULL;
+    for (int64_t f = 0; fine && f < w->file_count; f++)
+        for (int64_t i = 0; fine && i < w->files[f]->count; i++) {
+            const at_weight *t = &w->files[f]->tensors[i];
+            if (at_map_get(wanted, t->name, strlen(t->name), &shard) && shard == f)
+                fine = add_tensor(cx, w, t);
+        }
+    for (const cJSON *item = list->child; fine && item; item = item->next)
+        if (!at_weights_find(w, item->string))
+            fine =
+                at_fail_false(cx, AT_ERROR_FORMAT, "%s: the shard %.200s has no tensor \"%.200s\"",
+                              path, item->valuestring, item->string);
+    return fine;
+}
+
+/* Published totals are not always right, so another size is only worth a warning. */
+static void check_total(at_context *cx, const at_weights *w, const char *path, const cJSON *index)
+{
+    const cJSON *metadata = cJSON_GetObjectItemCaseSensitive(index, "metadata");
+    const cJSON *total = cJSON_GetObjectItemCaseSensitive(metadata, "total_size");
+    double bytes = 0;
+    for (int64_t i = 0; i < w->count; i++) bytes += (double)w->tensors[i].bytes;
+    if (cJSON_IsNumber(total) && total->valuedouble != bytes)
+        at_log(cx, AT_LOG_WARNING, "%s: says %.0f bytes in all, the shards have %.0f", path,
+               total->valuedouble, bytes);
+}
+
+static bool add_index(at_context *cx, at_weights *w, const char *path)
+{
+    cJSON *index = at_json_read(cx, path);
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(index, "weight_map");
+    at_map *wanted = at_map_new(cx);
+    bool fine = index && wanted;
+    if (fine && !cJSON_IsObject(list))
+        fine =
+            at_fail_false(cx, AT_ERROR_FORMAT, "%s: no weight_map (not an index of shards)", path);
+    if (fine) w->files = AT_NEW_ARRAY(cx, at_weight_file *, cJSON_GetArraySize(list));
+    fine = fine && w->files && read_weight_map(cx, w, path, list, wanted) &&
+           collect_shards(cx, w, path, list, wanted);
+    if (fine) check_total(cx, w, path, index);
+    at_map_free(wanted);
+    cJSON_Delete(index);
+    return fine;
+}
+
+/* ---- folders */
+
+/* The first of these that exists; %s is the variant with a dot before it. */
+static char *find_in_folder(at_context *cx, const char *folder)
+{
+    static const char *const variants[] = {"", ".fp16", ".bf16", ".fp32", ".ema", ".non_ema"};
+    static const char *const bases[] = {"diffusion_pytorch_model", "model"};
+    static const char *const forms[] = {"%s/%s%s.safetensors", "%s/%s.safetensors.index%s.json",
+                                        "%s/%s%s.safetensors.index.json"};
+    for (size_t v = 0; v < AT_COUNT(variants); v++)
+        for (size_t b = 0; b < AT_COUNT(bases); b++)
+            for (size_t f = 0; f < AT_COUNT(forms); f++) {
+                char *path = at_format(cx, forms[f], folder, bases[b], variants[v]);
+                if (!path || at_file_exists(path)) return path;
+                at_free(path);
+            }
+    return NULL;
+}
+
+static void fail_in_folder(at_context *cx, const char *folder)
+{
+    static const char *const later[] = {".bin", ".ckpt", ".pt", ".pth", ".gguf"};
+    char found[128] = "";
+    DIR *dir = at_ok(cx) ? opendir(folder) : NULL;
+    for (struct dirent *e; dir && !found[0] && (e = readdir(dir));)
+        for (size_t i = 0; i < AT_COUNT(later); i++)
+            if (has_suffix(e->d_name, later[i])) snprintf(found, sizeof found, "%.120s", e->d_name);
+    if (dir) closedir(dir);
+    if (found[0])
+        at_fail(cx, AT_ERROR_UNSUPPORTED,
+                "%s: its weights (%s) are in a format that this version does not read yet (convert "
+                "them to safetensors)",
+                folder, found);
+    else
+        at_fail(cx, AT_ERROR_FILE,
+                "%s: no weights here (expected diffusion_pytorch_model.safetensors, "
+                "model.safetensors or the index of their shards)",
+                folder);
+}
+
+static bool fill(at_context *cx, at_weights *w, const char *path)
+{
+    return has_suffix(path, ".json") ? add_index(cx, w, path) : add_single(cx, w, path);
+}
+
+at_weights *at_weights_open(at_context *cx, const char *path)
+{
+    if (!at_ok(cx)) return NULL;
+    at_weights *w = AT_NEW(cx, at_weights);
+    if (!w) return NULL;
+    w->cx = cx;
+    w->by_name = at_map_new(cx);
+    bool fine = w->by_name != NULL;
+    if (fine && at_folder_exists(path)) {
+        char *inside = find_in_folder(cx, path);
+        fine = inside && fill(cx, w, inside);
+        if (!inside) fail_in_folder(cx, path);
+        at_free(inside);
+    } else if (fine) {
+        fine = fill(cx, w, path);
+    }
+    if (fine) return at_own(cx, w, destroy) ? w : NULL;
+    destroy(w);
+    return NULL;
+}
+
+/* ---- asking */
+
+int64_t at_weights_count(const at_weights *weights)
+{
+    return weights ? weights->count : 0;
+}
+
+const at_weight *at_weights_at(const at_weights *weights, int64_t i)
+{
+    return weights && i >= 0 && i < weights->count ? &weights->tensors[i] : NULL;
+}
+
+const at_weight *at_weights_find(const at_weights *weights, const char *name)
+{
+    int64_t i;
+    return weights && at_map_get(weights->by_name, name, strlen(name), &i) ? &weights->tensors[i]
+                                                                           : NULL;
+}
+
+at_tensor *at_weights_get(at_context *cx, const at_weights *weights, const char *name)
+{
+    const at_weight *w = at_ok(cx) ? at_weights_find(weights, name) : NULL;
+    if (!w) return NULL;
+    const uint8_t *data = w->file->data + w->offset;
+    size_t alignment = at_dtype_block(w->dtype) == 1 ? at_dtype_block_bytes(w->dtype) : 2;
+    if (w->bytes && (uintptr_t)data % alignment == 0)
+        return at_tensor_mapped(cx, w->dtype, w->dims, w->shape, w->file, data);
+    return at_from(cx, w->dtype, w->dims, w->shape, data);
+}
+
+const char *at_weights_metadata(const at_weights *weights, const char *key)
+{
+    for (int64_t i = 0; weights && i < weights->file_count; i++) {
+        const cJSON *item = cJSON_GetObjectItemCaseSensitive(weights->files[i]->metadata, key);
+        if (item) return item->valuestring;
+    }
+    return NULL;
+}
+
+void at_weights_let_go(at_weights *weights)
+{
+    for (int64_t i = 0; weights && i < weights->file_count; i++)
+        at_mapping_let_go(weights->files[i]->mapping);
+}

@@ -1,0 +1,43 @@
+/* Weights: a set of named tensors, from one file or several, mapped and never copied. What models
+   are bound to, whatever format the files have. */
+#ifndef AT_WEIGHTS_H
+#define AT_WEIGHTS_H
+
+#include "base/file.h"
+#include <atelier/tensor.h>
+
+/* One tensor as its file describes it; everything was checked against the file's size. */
+typedef struct at_weight {
+    const char *name;
+    at_dtype dtype;
+    int dims;
+    int64_t shape[AT_MAX_DIMS];
+    at_mapping *file; /* ->path says which */
+    size_t offset;    /* of the first byte in the file */
+    size_t bytes;
+} at_weight;
+
+typedef struct at_weights at_weights;
+
+/* path: a .safetensors file, the index.json of a sharded checkpoint, or a folder that has one of
+   them under the names that Diffusers and Transformers give: diffusion_pytorch_model or model, with
+   no variant, or else with one of fp16, bf16, fp32, ema, non_ema ("model.fp16.safetensors"). The
+   context owns the set. */
+at_weights *at_weights_open(at_context *cx, const char *path);
+void at_weights_free(at_weights *weights); /* tensors got from it stay valid; NULL is fine */
+
+int64_t at_weights_count(const at_weights *weights);
+const at_weight *at_weights_at(const at_weights *weights, int64_t i); /* NULL outside */
+const at_weight *at_weights_find(const at_weights *weights, const char *name);
+
+/* A tensor of the current scope over the file's bytes (a copy where they are not aligned for their
+   dtype). NULL without an error when there is no such name. */
+at_tensor *at_weights_get(at_context *cx, const at_weights *weights, const char *name);
+
+/* The value of a key in the files' own metadata ("format", "modelspec.title", ...), or NULL. */
+const char *at_weights_metadata(const at_weights *weights, const char *key);
+
+/* Tells the system that the pages are not needed for now: they are read again when touched. */
+void at_weights_let_go(at_weights *weights);
+
+#endif
