@@ -88,7 +88,8 @@ static void writes_whole_or_not_at_all(void **state)
     at_tensor *block = at_new(cx, AT_Q8_0, 32), turned = *x;
     turned.shape[1] = 2; /* the first columns */
     const char *name = "x";
-    assert_false(at_safetensors_write(cx, in_folder("a"), 1, &name, (at_tensor *[]){&turned}, NULL));
+    assert_false(
+        at_safetensors_write(cx, in_folder("a"), 1, &name, (at_tensor *[]){&turned}, NULL));
     assert_non_null(strstr(at_error_text(cx), "not contiguous"));
     at_error_clear(cx);
     assert_false(at_safetensors_write(cx, in_folder("a"), 1, &name, &block, NULL));
