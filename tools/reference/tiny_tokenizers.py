@@ -5,12 +5,15 @@ with `fast=True` the tokenizer.json that transformers writes, and nothing else t
 """
 
 import json
+import re
 import shutil
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import sentencepiece
-from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+from sentencepiece import sentencepiece_model_pb2
+from tokenizers import pre_tokenizers
 from transformers import CLIPTokenizer, T5TokenizerFast
 
 CORPUS = """a red heart on a blue background
@@ -23,19 +26,36 @@ blurry, low quality, text, watermark, extra fingers
 a city street at night with neon signs and rain, seen from above
 a golden dragon made of paper, folded by hand, studio lighting
 the sea, the sea! a boat's sail, we're lost, I've been there, she'll come, I'm here, he'd say""".splitlines()
-SPLIT = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+SPLIT = r"'s|'t|'re|'ve|'m|'ll|'d|[a-z]+|[0-9]|[^\sa-z0-9]+"  # CLIP's, for the letters that the sentences have
+
+
+def byte_pairs(merges):
+    """The most frequent pair first, equal ones in the alphabet's order (the library's own trainer breaks ties by chance)."""
+    words = Counter(tuple(w[:-1]) + (w[-1] + "</w>",) for line in CORPUS for w in re.findall(SPLIT, line.lower()))
+    pairs = []
+    while len(pairs) < merges:
+        counts = Counter()
+        for word, count in words.items():
+            for pair in zip(word, word[1:]):
+                counts[pair] += count
+        best = min(counts, key=lambda pair: (-counts[pair], pair))
+        pairs.append(best)
+        words = Counter({merged(word, best): count for word, count in words.items()})
+    return pairs
+
+
+def merged(word, pair):
+    out, i = [], 0
+    while i < len(word):
+        step = 2 if word[i:i + 2] == pair else 1
+        out.append("".join(word[i:i + step]))
+        i += step
+    return tuple(out)
 
 
 def clip(folder, merges, length, fast=False):
-    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False)
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    trained = Tokenizer(models.BPE(end_of_word_suffix="</w>", continuing_subword_prefix=""))
-    trained.normalizer = normalizers.Lowercase()
-    trained.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(SPLIT), behavior="removed", invert=True), byte_level])
-    trained.train_from_iterator(CORPUS, trainers.BpeTrainer(
-        vocab_size=256 + 60 + merges, end_of_word_suffix="</w>", initial_alphabet=alphabet, show_progress=False))
-    pairs = json.loads(trained.to_str())["model"]["merges"][:merges]
+    pairs = byte_pairs(merges)
     words = alphabet + [c + "</w>" for c in alphabet] + ["".join(pair) for pair in pairs]
     words += ["<|startoftext|>", "<|endoftext|>"]
     assert len(set(words)) == len(words)
@@ -62,7 +82,6 @@ def t5(folder, pieces, length, rule, fast=False):
             normalization_rule_name=rule, pad_id=0, eos_id=1, unk_id=2, bos_id=-1, pad_piece="<pad>",
             eos_piece="</s>", unk_piece="<unk>", hard_vocab_limit=False, num_threads=1, minloglevel=2)
         # The trainer's own arguments, this machine's paths among them, are of no use to a reader.
-        from sentencepiece import sentencepiece_model_pb2
         model = sentencepiece_model_pb2.ModelProto.FromString(Path(f"{work}/spiece.model").read_bytes())
         model.trainer_spec.ClearField("input")
         model.trainer_spec.ClearField("model_prefix")
