@@ -83,13 +83,6 @@ static void configure(at_context *cx, at_scheduler *s, at_config *config)
 
 /* ---- sigmas */
 
-/* np.linspace */
-static double between(double start, double stop, int i, int count)
-{
-    if (count == 1) return start;
-    return i == count - 1 ? stop : i * ((stop - start) / (count - 1)) + start;
-}
-
 static double shift_sigma(const flow_match *f, const at_schedule_options *o, double t)
 {
     if (!f->use_dynamic_shifting) return f->shift * t / (1.0 + (f->shift - 1.0) * t);
@@ -124,11 +117,11 @@ static void respace(spacing way, double *x, int count)
     enum { RHO = 7 };
     double high = x[0], low = x[count - 1];
     for (int i = 0; i < count && way != SPACING_SHIFTED; i++) {
-        double ramp = between(0.0, 1.0, i, count);
+        double ramp = at_linspace(0.0, 1.0, i, count);
         double a = pow(high, 1.0 / RHO), b = pow(low, 1.0 / RHO);
         x[i] = way == SPACING_KARRAS ? pow(a + ramp * (b - a), RHO)
                : way == SPACING_EXPONENTIAL
-                   ? exp(between(log(high), log(low), i, count))
+                   ? exp(at_linspace(log(high), log(low), i, count))
                    : low + at_beta_ppf(1.0 - ramp, 0.6, 0.6) * (high - low);
     }
 }
@@ -142,7 +135,7 @@ static void first_sigmas(const flow_match *f, const at_schedule_options *o, doub
         x[i] = o->sigmas ? (float)o->sigmas[i]
                : o->timesteps
                    ? (float)o->timesteps[i] / (float)train
-                   : between(f->sigma_max * train, f->sigma_min * train, i, count) / train;
+                   : at_linspace(f->sigma_max * train, f->sigma_min * train, i, count) / train;
 }
 
 static void set_timesteps(at_context *cx, at_scheduler *s, const at_schedule_options *o)

@@ -177,6 +177,23 @@ at_tensor *at_scheduler_add_noise(at_context *cx, at_scheduler *s, at_tensor *sa
     return s->class->add_noise(cx, s, sample, noise, index);
 }
 
+double at_scheduler_mu(at_context *cx, const at_scheduler *s, int64_t tokens)
+{
+    if (!s) return 0.0;
+    double base = at_config_number(cx, s->config, "base_shift", 0.5);
+    double most = at_config_number(cx, s->config, "max_shift", 1.15);
+    double from = at_config_number(cx, s->config, "base_image_seq_len", 256);
+    double to = at_config_number(cx, s->config, "max_image_seq_len", 4096);
+    double slope = (most - base) / (to - from);
+    return (double)tokens * slope + (base - slope * from);
+}
+
+double at_linspace(double start, double stop, int i, int count)
+{
+    if (count == 1) return start;
+    return i == count - 1 ? stop : i * ((stop - start) / (count - 1)) + start;
+}
+
 at_tensor *at_blend(at_context *cx, float a, at_tensor *x, float b, at_tensor *y)
 {
     return at_add(cx, at_affine(cx, x, a, 0.0f), at_affine(cx, y, b, 0.0f));

@@ -93,6 +93,13 @@ at_tensor *at_scheduler_step(at_context *cx, at_scheduler *s, at_tensor *output,
 at_tensor *at_scheduler_add_noise(at_context *cx, at_scheduler *s, at_tensor *sample,
                                   at_tensor *noise, int index);
 
+/* mu for a picture of so many tokens: a line through (base_image_seq_len, base_shift) and
+   (max_image_seq_len, max_shift) of the configuration. calculate_shift of Diffusers' pipelines. */
+double at_scheduler_mu(at_context *cx, const at_scheduler *s, int64_t tokens);
+
+/* np.linspace(start, stop, count)[i], to the bit. */
+double at_linspace(double start, double stop, int i, int count);
+
 /* The name that --sampler takes, number i; NULL past the last. */
 const char *at_sampler_name(int i);
 
