@@ -1,0 +1,77 @@
+/* atelier bench: the machine's peaks and the kernels beside them, as a table or as JSON. */
+#include "cli/bench.h"
+#include "cli/session.h"
+#include "cli/verbs.h"
+#include <fnmatch.h>
+#include <string.h>
+
+bool at_bench_wanted(const char *name, const char *only)
+{
+    return !only || strstr(name, only) || fnmatch(only, name, 0) == 0;
+}
+
+static double number(const cJSON *json, const char *key)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, key);
+    return cJSON_IsNumber(item) ? item->valuedouble : 0;
+}
+
+static const char *text(const cJSON *json, const char *key)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, key);
+    return cJSON_IsString(item) ? item->valuestring : "";
+}
+
+static void print_kernels(const cJSON *report)
+{
+    const cJSON *peaks = cJSON_GetObjectItemCaseSensitive(report, "peaks"), *k;
+    printf("%s, %.0f threads\npeaks: f32 %.0f GFLOP/s, bf16 %.0f GFLOP/s, int8 %.0f GOP/s, "
+           "memory reads %.1f GB/s\n\n",
+           text(report, "cpu"), number(report, "threads"), number(peaks, "f32_gflops"),
+           number(peaks, "bf16_gflops"), number(peaks, "int8_gops"), number(peaks, "read_gb_s"));
+    printf("%-36s %12s %9s %10s\n", "kernel", "rate", "of peak", "ms");
+    cJSON_ArrayForEach(k, cJSON_GetObjectItemCaseSensitive(report, "kernels"))
+    {
+        bool memory = cJSON_HasObjectItem(k, "gb_s");
+        printf("%-36s %6.1f %s %7.1f %% %10.3f\n", text(k, "name"),
+               number(k, memory ? "gb_s" : "gflops"), memory ? "GB/s " : "GFLOP",
+               number(k, "percent_of_peak"), number(k, "milliseconds"));
+    }
+}
+
+static int run(const cli_arguments *arguments)
+{
+    cli_session s;
+    const char *const *operands;
+    int count = cli_operands(arguments, &operands);
+    const char *what = count ? operands[0] : "kernels";
+    if (strcmp(what, "kernels") != 0) return cli_wrong("bench: '%s' is not one of kernels", what);
+    cli_session_begin(&s, arguments);
+    cJSON *report = cJSON_CreateObject();
+    at_bench_kernels(s.cx, cli_text(arguments, "only", NULL), report);
+    cli_progress_clear(&s.progress);
+    if (s.json) {
+        cli_print_json(&s, report);
+    } else {
+        if (at_ok(s.cx)) print_kernels(report);
+        cJSON_Delete(report);
+    }
+    return cli_session_end(&s);
+}
+
+static const cli_option options[] = {
+    {"only", 0, CLI_WORD, "PATTERN", "measure only names that contain this, or match it (* and ?)",
+     "all"},
+    {0},
+};
+
+const cli_verb cli_bench = {
+    .name = "bench",
+    .operands = "[kernels]",
+    .operand_kind = CLI_FILE,
+    .most = 1,
+    .summary = "how fast this machine computes",
+    .text = "Measures the machine's peaks, and the kernels against them; medians.",
+    .groups = {{"Options", options}, {"Everywhere", cli_everywhere}},
+    .run = run,
+};

@@ -1,0 +1,259 @@
+/* atelier generate: words to pictures. */
+#include "base/file.h"
+#include "base/threads.h"
+#include "cli/metadata.h"
+#include "cli/session.h"
+#include "cli/verbs.h"
+#include <atelier/image.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+/* A seed of 32 bits: short to type, and exact wherever numbers are doubles. */
+static uint64_t random_seed(at_context *cx)
+{
+    uint32_t seed = 0;
+    if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
+        at_fail(cx, AT_ERROR_FILE, "no random seed: %s (give --seed)", strerror(errno));
+    return seed;
+}
+
+static const char *suffix_of(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    return dot && !strchr(dot, '/') ? dot : path + strlen(path);
+}
+
+/* What can be seen to fail later is told before the work begins. */
+static void check_writable(at_context *cx, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder =
+        slash ? at_format(cx, "%.*s", (int)(slash - path) + 1, path) : at_copy_text(cx, ".");
+    if (!folder) return;
+    if (at_folder_exists(path) || (slash && !slash[1]))
+        at_fail(cx, AT_ERROR_FILE, "%s: is a folder (give a file name)", path);
+    else if (!at_folder_exists(folder))
+        at_fail(cx, AT_ERROR_FILE, "%s: there is no folder %s (make it first)", path, folder);
+    else if (access(folder, W_OK) != 0)
+        at_fail(cx, AT_ERROR_FILE, "%s: the folder cannot be written: %s", path, strerror(errno));
+    at_free(folder);
+}
+
+/* The name of picture i of count: heart.png, or heart-1.png to heart-COUNT.png. */
+static char *picture_name(at_context *cx, const char *output, int i, int count)
+{
+    const char *suffix = suffix_of(output);
+    if (count == 1) return at_copy_text(cx, output);
+    return at_format(cx, "%.*s-%d%s", (int)(suffix - output), output, i + 1, suffix);
+}
+
+static at_generate_options options_of(const cli_arguments *a)
+{
+    static const at_rng streams[] = {AT_RNG_CPU, AT_RNG_CUDA};
+    const char *const *operands;
+    return (at_generate_options){
+        .prompt = cli_operands(a, &operands) ? operands[0] : "",
+        .negative = cli_text(a, "negative", NULL),
+        .width = cli_whole(a, "width", 0),
+        .height = cli_whole(a, "height", 0),
+        .steps = cli_whole(a, "steps", 0),
+        .has_guidance = cli_given(a, "guidance"),
+        .guidance = cli_number(a, "guidance", 0),
+        .true_guidance = cli_number(a, "true-cfg", 0),
+        .count = cli_whole(a, "count", 1),
+        .rng = streams[cli_choice(a, "rng", 0)],
+        .sampler = cli_text(a, "sampler", NULL),
+        .schedule = cli_text(a, "schedule", NULL),
+        .max_sequence_length = cli_whole(a, "max-sequence-length", 0),
+        .resolution_binning = cli_given(a, "resolution-binning"),
+        .latents = cli_text(a, "latents", NULL),
+        .save_latents = cli_text(a, "save-latents", NULL),
+    };
+}
+
+static void save(at_context *cx, const cli_settings *settings, int i, const char *name)
+{
+    cJSON *json = cli_settings_json(cx, settings, i);
+    char *parameters = cli_settings_parameters(cx, settings, i);
+    char *details = cJSON_PrintUnformatted(json);
+    at_image *picture = settings->made->images[i];
+    if (parameters && details) {
+        at_image_set_text(picture, "parameters", parameters);
+        at_image_set_text(picture, "atelier", details);
+        at_image_save(picture, name);
+    } else {
+        at_fail(cx, AT_ERROR_MEMORY, "out of memory");
+    }
+    cJSON_free(details);
+    cJSON_Delete(json);
+    at_free(parameters);
+}
+
+static cJSON *timings_json(const at_timings *t)
+{
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddNumberToObject(json, "load", t->load);
+    cJSON_AddNumberToObject(json, "encode", t->encode);
+    cJSON_AddNumberToObject(json, "step", t->step);
+    cJSON_AddNumberToObject(json, "decode", t->decode);
+    cJSON_AddNumberToObject(json, "total", t->total);
+    return json;
+}
+
+static void report(cli_session *s, const cli_settings *settings, const char *const *names,
+                   double seconds)
+{
+    const at_generation *made = settings->made;
+    if (!s->json) {
+        for (int i = 0; i < made->count && !s->quiet; i++)
+            printf("%s  (seed %llu)\n", names[i],
+                   (unsigned long long)made->used.seed + (unsigned)i);
+        if (!s->quiet)
+            printf("%d x %d, %d steps, %.1f s (load %.1f, encode %.1f, step %.2f, decode %.1f)\n",
+                   made->used.width, made->used.height, made->used.steps, seconds,
+                   made->timings.load, made->timings.encode, made->timings.step,
+                   made->timings.decode);
+        return;
+    }
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddItemToObject(json, "files", cJSON_CreateStringArray(names, made->count));
+    cJSON *seeds = cJSON_AddArrayToObject(json, "seeds");
+    for (int i = 0; i < made->count; i++) {
+        char *digits = at_format(s->cx, "%llu", (unsigned long long)made->used.seed + (unsigned)i);
+        cJSON_AddItemToArray(seeds, cJSON_CreateRaw(digits ? digits : "0"));
+        at_free(digits);
+    }
+    if (made->used.save_latents) cJSON_AddStringToObject(json, "latents", made->used.save_latents);
+    cJSON_AddItemToObject(json, "settings", cli_settings_json(s->cx, settings, -1));
+    at_timings timings = made->timings;
+    timings.total = seconds;
+    cJSON_AddItemToObject(json, "timings", timings_json(&timings));
+    cli_json_add_whole(json, "peak_bytes", at_memory_peak(s->cx));
+    cli_print_json(s, json);
+}
+
+/* The names of the pictures, checked; NULL with the error kept. */
+static char **picture_names(at_context *cx, const char *output, int count)
+{
+    char **names = AT_NEW_ARRAY(cx, char *, count);
+    for (int i = 0; names && i < count; i++) {
+        names[i] = picture_name(cx, output, i, count);
+        if (names[i]) check_writable(cx, names[i]);
+    }
+    return names;
+}
+
+static void generate(cli_session *s, cli_settings *settings, const char *output)
+{
+    at_context *cx = s->cx;
+    double started = at_clock();
+    int count = settings->given.count;
+    char **names = picture_names(cx, output, count);
+    if (settings->given.save_latents) check_writable(cx, settings->given.save_latents);
+    at_pipeline *pipeline = at_pipeline_load(cx, settings->model);
+    settings->made = at_generate_many(pipeline, &settings->given);
+    for (int i = 0; i < count && at_ok(cx); i++) save(cx, settings, i, names[i]);
+    cli_progress_clear(&s->progress);
+    if (at_ok(cx)) report(s, settings, (const char *const *)names, at_clock() - started);
+    for (int i = 0; names && i < count; i++) at_free(names[i]);
+    at_free(names);
+}
+
+static int run(const cli_arguments *arguments)
+{
+    cli_session s;
+    cli_settings settings = {
+        .given = options_of(arguments),
+        .model = cli_text(arguments, "model", NULL),
+        .precision = cli_text(arguments, "precision", NULL),
+        .device = cli_text(arguments, "device", NULL),
+    };
+    const char *output = cli_text(arguments, "output", NULL);
+    if (output && !at_image_can_save(output))
+        return cli_wrong("--output: %s: unknown suffix (use .png, .jpg or .webp)", output);
+    cli_session_begin(&s, arguments);
+    settings.given.seed =
+        cli_given(arguments, "seed") ? cli_seed(arguments, "seed", 0) : random_seed(s.cx);
+    char name[40];
+    snprintf(name, sizeof name, "atelier-%llu.png", (unsigned long long)settings.given.seed);
+    generate(&s, &settings, output ? output : name);
+    return cli_session_end(&s);
+}
+
+#define LATER "this version makes pictures from words only"
+
+static const cli_option picture_options[] = {
+    {"output", 'o', CLI_FILE, "FILE",
+     "where the picture goes: .png, .jpg or .webp; with -n above 1, heart.png becomes heart-1.png, "
+     "heart-2.png and so on",
+     "atelier-SEED.png"},
+    {"width", 'W', CLI_WHOLE, "N", "pixels across", "the model's own", 1, 65536},
+    {"height", 'H', CLI_WHOLE, "N", "pixels down", "the model's own", 1, 65536},
+    {"resolution-binning", 0, CLI_FLAG, NULL,
+     "compute at the nearest size that the model was trained on, then scale to -W and -H"},
+    {"seed", 0, CLI_SEED, "N", "what the random stream starts from",
+     "random, and stored in the file"},
+    {"count", 'n', CLI_WHOLE, "N", "pictures; picture i has seed + i", "1", 1, 1000},
+    {0},
+};
+
+static const cli_option sampling_options[] = {
+    {"negative", 0, CLI_TEXT, "TEXT", "what the picture should not show", "none"},
+    {"steps", 0, CLI_WHOLE, "N", "denoising steps", "the model's own", 1, 10000},
+    {"guidance", 0, CLI_NUMBER, "F", "guidance_scale of the reference pipeline", "the model's own",
+     -1000, 1000},
+    {"true-cfg", 0, CLI_NUMBER, "F",
+     "true_cfg_scale of Flux: above 1, and with --negative, a second pass", "1", -1000, 1000},
+    {"sampler", 0, CLI_WORD, "NAME", "euler, ddim, dpmpp_2m and others",
+     "that of the model's folder"},
+    {"schedule", 0, CLI_WORD, "NAME", "the sigmas: default, karras, exponential, beta and others",
+     "that of the model's folder"},
+    {"rng", 0, CLI_CHOICE, "cpu|cuda", "whose random stream: torch's CPU generator or its CUDA one",
+     "cpu"},
+    {"max-sequence-length", 0, CLI_WHOLE, "N", "tokens of the long text encoder", "the model's own",
+     1, 65536},
+    {"latents", 0, CLI_FILE, "FILE",
+     "starting noise from a safetensors file instead of the seed: tensor latents, [B,C,h,w] f32"},
+    {"save-latents", 0, CLI_FILE, "FILE",
+     "write the final latents there: safetensors, tensor latents, [B,C,h,w] f32"},
+    {0},
+};
+
+static const cli_option start_options[] = {
+    {"init", 0, CLI_FILE, "FILE", "start from this picture", .later = LATER},
+    {"strength", 0, CLI_NUMBER, "F", "how much of it is made anew", .high = 1, .later = LATER},
+    {"mask", 0, CLI_FILE, "FILE", "repaint only where this picture is white", .later = LATER},
+    {"lora", 0, CLI_FILE, "FILE[:WEIGHT]", "add a LoRA", .repeats = true, .later = LATER},
+    {"embedding", 0, CLI_FILE, "FILE", "add a textual inversion", .repeats = true, .later = LATER},
+    {0},
+};
+
+static const char *const examples[] = {
+    "a picture with the embedded model",
+    "atelier generate \"a red heart on a blue background\"",
+    "four of them, from seed 7 on",
+    "atelier generate -n 4 --seed 7 -o fox.png \"a fox on a green background\"",
+    "FLUX.1-schnell in a folder, for a program to read what was made",
+    "atelier generate -m FLUX.1-schnell --steps 4 --json -o cat.webp \"a cat\"",
+    NULL,
+};
+
+const cli_verb cli_generate = {
+    .name = "generate",
+    .operands = "[PROMPT]",
+    .operand_kind = CLI_TEXT,
+    .most = 1,
+    .summary = "words to pictures",
+    .text = "Makes pictures from words. The same settings give the same bytes; PNG, JPEG and WebP "
+            "files say how they were made, with the command that makes them again. Ctrl-C stops "
+            "within a second and leaves nothing behind.",
+    .examples = examples,
+    .groups = {{"Picture", picture_options},
+               {"Sampling", sampling_options},
+               {"Starting point and additions", start_options},
+               {"Model", cli_model_options},
+               {"Everywhere", cli_everywhere}},
+    .run = run,
+};

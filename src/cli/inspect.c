@@ -1,0 +1,201 @@
+/* atelier inspect: what is in a file or folder of weights. */
+#include "base/file.h"
+#include "cli/session.h"
+#include "cli/verbs.h"
+#include "formats/weights.h"
+#include "hub/models.h"
+#include <string.h>
+
+enum { PARTS = 16 };
+
+/* A set of weights: a whole file, or one folder of a pipeline. */
+typedef struct part {
+    char *name; /* "transformer"; "" when there is only one */
+    char *kind;
+    at_weights *weights; /* NULL: a scheduler, a tokenizer */
+    int64_t parameters;
+    size_t bytes;
+} part;
+
+static void open_part(at_context *cx, part *p, const char *name, const char *kind, const char *path,
+                      bool weights)
+{
+    *p = (part){.name = at_copy_text(cx, name)};
+    p->kind = kind ? at_copy_text(cx, kind) : at_model_kind(cx, path);
+    if (weights) p->weights = at_weights_open(cx, path);
+    for (int64_t i = 0; p->weights && i < at_weights_count(p->weights); i++) {
+        const at_weight *w = at_weights_at(p->weights, i);
+        int64_t elements = 1;
+        for (int d = 0; d < w->dims; d++) elements *= w->shape[d];
+        p->parameters += elements;
+        p->bytes += w->bytes;
+    }
+}
+
+/* A Diffusers pipeline: an entry [library, class] of model_index.json is a folder; those of
+   tokenizers, schedulers and the like have no weights. */
+static int open_pipeline(at_context *cx, const char *path, const cJSON *index, part *parts)
+{
+    int count = 0;
+    const cJSON *item;
+    cJSON_ArrayForEach(item, index)
+    {
+        const cJSON *class = cJSON_GetArrayItem(item, 1);
+        char *folder = cJSON_IsString(class) ? at_path_join(cx, path, item->string) : NULL;
+        if (folder && at_folder_exists(folder) && count < PARTS) {
+            char *config = at_path_join(cx, folder, "config.json");
+            open_part(cx, &parts[count++], item->string, class->valuestring, folder,
+                      at_file_exists(config));
+            at_free(config);
+        }
+        at_free(folder);
+    }
+    return count;
+}
+
+static int open_parts(at_context *cx, const char *path, part *parts)
+{
+    char *file = at_path_join(cx, path, "model_index.json");
+    cJSON *index = at_file_exists(file) ? at_json_read(cx, file) : NULL;
+    int count = 0;
+    if (index)
+        count = open_pipeline(cx, path, index, parts);
+    else if (at_ok(cx))
+        open_part(cx, &parts[count++], "", NULL, path, true);
+    cJSON_Delete(index);
+    at_free(file);
+    return count;
+}
+
+static void free_parts(part *parts, int count)
+{
+    for (int i = 0; i < count; i++) {
+        at_weights_free(parts[i].weights);
+        at_free(parts[i].name);
+        at_free(parts[i].kind);
+    }
+}
+
+static cJSON *tensor_json(const part *p, const at_weight *w)
+{
+    cJSON *json = cJSON_CreateObject();
+    if (*p->name) cJSON_AddStringToObject(json, "component", p->name);
+    cJSON_AddStringToObject(json, "name", w->name);
+    cJSON_AddStringToObject(json, "dtype", at_dtype_name(w->dtype));
+    cJSON *shape = cJSON_AddArrayToObject(json, "shape");
+    for (int d = 0; d < w->dims; d++)
+        cJSON_AddItemToArray(shape, cJSON_CreateNumber((double)w->shape[d]));
+    cli_json_add_whole(json, "bytes", w->bytes);
+    return json;
+}
+
+static void print_json(cli_session *s, const char *path, const char *kind, const part *parts,
+                       int count)
+{
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "path", path);
+    cJSON_AddStringToObject(json, "kind", kind);
+    cJSON *components = *parts[0].name ? cJSON_AddArrayToObject(json, "components") : NULL;
+    cJSON *tensors = cJSON_CreateArray();
+    uint64_t parameters = 0, bytes = 0;
+    for (const part *p = parts; p < parts + count; p++) {
+        if (components) {
+            cJSON *component = cJSON_CreateObject();
+            cJSON_AddStringToObject(component, "name", p->name);
+            cJSON_AddStringToObject(component, "kind", p->kind);
+            cli_json_add_whole(component, "parameters", (uint64_t)p->parameters);
+            cli_json_add_whole(component, "bytes", p->bytes);
+            cJSON_AddItemToArray(components, component);
+        }
+        for (int64_t i = 0; p->weights && i < at_weights_count(p->weights); i++)
+            cJSON_AddItemToArray(tensors, tensor_json(p, at_weights_at(p->weights, i)));
+        parameters += (uint64_t)p->parameters;
+        bytes += p->bytes;
+    }
+    cli_json_add_whole(json, "parameters", parameters);
+    cli_json_add_whole(json, "bytes", bytes);
+    cJSON_AddItemToObject(json, "tensors", tensors);
+    cli_print_json(s, json);
+}
+
+/* File and tensor names may hold anything: control characters never reach the terminal. */
+static void print_name(const char *name)
+{
+    for (; *name; name++) putchar((unsigned char)*name < 0x20 || *name == 0x7f ? '?' : *name);
+}
+
+static void print_tensors(const part *p)
+{
+    char size[24];
+    for (int64_t i = 0; p->weights && i < at_weights_count(p->weights); i++) {
+        const at_weight *w = at_weights_at(p->weights, i);
+        printf("  %-6s %10s  [", at_dtype_name(w->dtype), cli_size_text(size, w->bytes));
+        for (int d = 0; d < w->dims; d++) printf("%s%lld", d ? "," : "", (long long)w->shape[d]);
+        printf("]  ");
+        print_name(w->name);
+        putchar('\n');
+    }
+}
+
+static void print_table(const char *path, const char *kind, const part *parts, int count)
+{
+    char size[24];
+    printf("%s: ", path);
+    print_name(kind);
+    putchar('\n');
+    for (const part *p = parts; p < parts + count; p++) {
+        if (*p->name) {
+            putchar('\n');
+            print_name(p->name);
+            printf(": ");
+            print_name(p->kind);
+            putchar('\n');
+        }
+        if (p->weights)
+            printf("%lld tensors, %lld parameters, %s\n", (long long)at_weights_count(p->weights),
+                   (long long)p->parameters, cli_size_text(size, p->bytes));
+        print_tensors(p);
+    }
+}
+
+static int run(const cli_arguments *arguments)
+{
+    cli_session s;
+    part parts[PARTS];
+    const char *const *operands;
+    cli_session_begin(&s, arguments);
+    const char *model =
+        cli_operands(arguments, &operands) ? operands[0] : cli_text(arguments, "model", NULL);
+    char *path = at_model_find(s.cx, model);
+    char *kind = path ? at_model_kind(s.cx, path) : NULL;
+    int count = kind ? open_parts(s.cx, path, parts) : 0;
+    if (at_ok(s.cx) && s.json)
+        print_json(&s, path, kind, parts, count);
+    else if (at_ok(s.cx))
+        print_table(path, kind, parts, count);
+    free_parts(parts, count);
+    at_free(kind);
+    at_free(path);
+    return cli_session_end(&s);
+}
+
+static const char *const examples[] = {
+    "the embedded model's parts and tensors",
+    "atelier inspect",
+    "one file, for a program to read",
+    "atelier inspect --json model.safetensors",
+    NULL,
+};
+
+const cli_verb cli_inspect = {
+    .name = "inspect",
+    .operands = "[FILE|FOLDER]",
+    .operand_kind = CLI_FILE,
+    .most = 1,
+    .summary = "what is in a file or folder of weights",
+    .text = "Shows what a file or folder is recognised as, and its tensors with their types, "
+            "shapes and sizes. Left out, the model that -m names.",
+    .examples = examples,
+    .groups = {{"Model", cli_model_options}, {"Everywhere", cli_everywhere}},
+    .run = run,
+};

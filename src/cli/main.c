@@ -1,0 +1,69 @@
+/* atelier: one binary, one verb a job. */
+#include "cli/options.h"
+#include <atelier/context.h>
+#include <string.h>
+
+static int written(void)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout)) return CLI_DONE;
+    fputs("atelier: standard output: cannot be written\n", stderr);
+    return CLI_FAILED;
+}
+
+/* What may stand in the place of a verb. */
+static int run_other(int argc, char **argv)
+{
+    const char *word = argv[1], *value = argc > 2 ? argv[2] : "";
+    const char *names[32];
+    int count = 0;
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
+        const cli_verb *verb = cli_verb_of(value);
+        if (verb)
+            cli_print_help(stdout, verb);
+        else
+            cli_print_usage(stdout);
+    } else if (strcmp(word, "--version") == 0) {
+        printf("atelier %s\n", at_version());
+    } else if (strcmp(word, "--man") == 0) {
+        cli_print_manual(stdout);
+    } else if (strcmp(word, "--completion") == 0 && strcmp(value, "bash") == 0) {
+        cli_print_bash(stdout);
+    } else if (strcmp(word, "--completion") == 0 && strcmp(value, "zsh") == 0) {
+        cli_print_zsh(stdout);
+    } else if (strcmp(word, "--completion") == 0) {
+        return cli_wrong("--completion: '%s' is not one of bash|zsh", value);
+    } else {
+        for (const cli_verb *const *v = cli_verbs; *v && count < 31; v++)
+            names[count++] = (*v)->name;
+        names[count] = NULL;
+        const char *meant = cli_nearest(word, names);
+        if (meant) return cli_wrong("%s: unknown verb (did you mean %s?)", word, meant);
+        return cli_wrong("%s: unknown verb (see atelier --help)", word);
+    }
+    return written();
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        cli_print_usage(stderr);
+        return CLI_WRONG;
+    }
+    const cli_verb *verb = cli_verb_of(argv[1]);
+    if (!verb) return run_other(argc, argv);
+    cli_arguments *arguments = cli_parse(verb, argc - 2, argv + 2);
+    if (!arguments) return CLI_WRONG;
+    int code;
+    const cli_option *later = cli_not_yet(arguments);
+    if (cli_given(arguments, "help")) {
+        cli_print_help(stdout, verb);
+        code = written();
+    } else if (later) {
+        cli_wrong("--%s: not supported yet: %s", later->name, later->later);
+        code = CLI_FAILED;
+    } else {
+        code = verb->run(arguments);
+    }
+    cli_arguments_free(arguments);
+    return code;
+}

@@ -1,0 +1,158 @@
+#include "cli/metadata.h"
+#include "base/text.h"
+#include "cli/session.h"
+#include "hub/models.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The shortest digits that read back as the same number: 3.5, not 3.5000000000000001. */
+static const char *number_text(char text[32], double value)
+{
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(text, 32, "%.*g", digits, value);
+        if (strtod(text, NULL) == value) break;
+    }
+    return text;
+}
+
+/* Noise from a file gives picture i only in a run of all of them. */
+static bool one_by_one(const cli_settings *s, int index)
+{
+    return index >= 0 && !s->given.latents;
+}
+
+static uint64_t seed_of(const cli_settings *s, int index)
+{
+    return s->made->used.seed + (index > 0 ? (uint64_t)index : 0);
+}
+
+static const char *rng_name(at_rng rng)
+{
+    return rng == AT_RNG_CUDA ? "cuda" : "cpu";
+}
+
+/* A word for a shell: in single quotes unless it needs none. */
+static void add_word(at_context *cx, at_text *text, const char *word)
+{
+    static const char *const plain =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+        "_-./:,+=@";
+    if (*word && !word[strspn(word, plain)]) {
+        at_text_print(cx, text, " %s", word);
+        return;
+    }
+    at_text_print(cx, text, " '");
+    for (const char *c = word; *c; c++) {
+        if (*c == '\'')
+            at_text_print(cx, text, "'\\''");
+        else
+            at_text_add(cx, text, c, 1);
+    }
+    at_text_print(cx, text, "'");
+}
+
+static void add_option(at_context *cx, at_text *text, const char *name, const char *value)
+{
+    if (!value) return;
+    at_text_print(cx, text, " --%s", name);
+    add_word(cx, text, value);
+}
+
+static void add_whole(at_context *cx, at_text *text, const char *name, uint64_t value)
+{
+    if (value) at_text_print(cx, text, " --%s %llu", name, (unsigned long long)value);
+}
+
+char *cli_settings_command(at_context *cx, const cli_settings *s, int index)
+{
+    const at_generate_options *u = &s->made->used, *g = &s->given;
+    char digits[32];
+    at_text text = {0};
+    bool one = one_by_one(s, index);
+    at_text_print(cx, &text, "atelier generate");
+    add_option(cx, &text, "model", s->model);
+    add_option(cx, &text, "negative", u->negative);
+    add_whole(cx, &text, "width", (uint64_t)u->width);
+    add_whole(cx, &text, "height", (uint64_t)u->height);
+    add_whole(cx, &text, "steps", (uint64_t)u->steps);
+    if (u->has_guidance) add_option(cx, &text, "guidance", number_text(digits, u->guidance));
+    if (g->true_guidance != 0)
+        add_option(cx, &text, "true-cfg", number_text(digits, g->true_guidance));
+    at_text_print(cx, &text, " --seed %llu", (unsigned long long)seed_of(s, one ? index : 0));
+    if (!one && s->made->count > 1) add_whole(cx, &text, "count", (uint64_t)s->made->count);
+    add_option(cx, &text, "sampler", g->sampler);
+    add_option(cx, &text, "schedule", g->schedule);
+    if (g->rng != AT_RNG_CPU) add_option(cx, &text, "rng", rng_name(g->rng));
+    add_whole(cx, &text, "max-sequence-length", (uint64_t)u->max_sequence_length);
+    if (g->resolution_binning) at_text_print(cx, &text, " --resolution-binning");
+    add_option(cx, &text, "latents", g->latents);
+    add_option(cx, &text, "device", s->device);
+    add_option(cx, &text, "precision", s->precision);
+    const char *prompt = u->prompt ? u->prompt : "";
+    if (*prompt == '-') at_text_print(cx, &text, " --");
+    if (*prompt) add_word(cx, &text, prompt);
+    return text.data;
+}
+
+char *cli_settings_parameters(at_context *cx, const cli_settings *s, int index)
+{
+    const at_generate_options *u = &s->made->used;
+    char digits[32];
+    at_text text = {0};
+    const char *model = s->model ? s->model : AT_DEFAULT_MODEL, *slash = strrchr(model, '/');
+    at_text_print(cx, &text, "%s\n", u->prompt ? u->prompt : "");
+    if (u->negative && *u->negative) at_text_print(cx, &text, "Negative prompt: %s\n", u->negative);
+    at_text_print(cx, &text, "Steps: %d, ", u->steps);
+    const char *sampler = s->given.sampler ? s->given.sampler : u->sampler;
+    if (sampler) at_text_print(cx, &text, "Sampler: %s, ", sampler);
+    if (s->given.schedule) at_text_print(cx, &text, "Schedule type: %s, ", s->given.schedule);
+    if (u->has_guidance)
+        at_text_print(cx, &text, "CFG scale: %s, ", number_text(digits, u->guidance));
+    at_text_print(cx, &text, "Seed: %llu, Size: %dx%d, Model: %s, RNG: %s, Version: atelier %s",
+                  (unsigned long long)seed_of(s, index), u->width, u->height,
+                  slash && slash[1] ? slash + 1 : model, u->rng == AT_RNG_CUDA ? "NV" : "CPU",
+                  at_version());
+    return text.data;
+}
+
+static void add_text(cJSON *json, const char *name, const char *value)
+{
+    if (value)
+        cJSON_AddStringToObject(json, name, value);
+    else
+        cJSON_AddNullToObject(json, name);
+}
+
+cJSON *cli_settings_json(at_context *cx, const cli_settings *s, int index)
+{
+    const at_generate_options *u = &s->made->used;
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "version", at_version());
+    add_text(json, "pipeline", s->made->pipeline);
+    cJSON_AddStringToObject(json, "model", s->model ? s->model : AT_DEFAULT_MODEL);
+    cJSON_AddStringToObject(json, "prompt", u->prompt ? u->prompt : "");
+    add_text(json, "negative", u->negative);
+    cJSON_AddNumberToObject(json, "width", u->width);
+    cJSON_AddNumberToObject(json, "height", u->height);
+    cJSON_AddNumberToObject(json, "steps", u->steps);
+    if (u->has_guidance)
+        cJSON_AddNumberToObject(json, "guidance", u->guidance);
+    else
+        cJSON_AddNullToObject(json, "guidance");
+    cJSON_AddNumberToObject(json, "true_guidance", u->true_guidance);
+    cli_json_add_whole(json, "seed", seed_of(s, index));
+    if (index < 0) cJSON_AddNumberToObject(json, "count", s->made->count);
+    add_text(json, "sampler", s->given.sampler ? s->given.sampler : u->sampler);
+    add_text(json, "schedule", s->given.schedule ? s->given.schedule : u->schedule);
+    cJSON_AddStringToObject(json, "rng", rng_name(u->rng));
+    cJSON_AddNumberToObject(json, "max_sequence_length", u->max_sequence_length);
+    cJSON_AddBoolToObject(json, "resolution_binning", u->resolution_binning);
+    add_text(json, "latents", s->given.latents);
+    cJSON_AddStringToObject(json, "device", s->device ? s->device : "auto");
+    cJSON_AddStringToObject(json, "precision", s->precision ? s->precision : "auto");
+    char *command = cli_settings_command(cx, s, index);
+    add_text(json, "command", command);
+    at_free(command);
+    return json;
+}

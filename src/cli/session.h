@@ -1,0 +1,32 @@
+/* What every verb that works does around its work: a context as the options say, Ctrl-C, the error
+   at the end, JSON on standard output. */
+#ifndef AT_CLI_SESSION_H
+#define AT_CLI_SESSION_H
+
+#include "base/json.h"
+#include "cli/options.h"
+#include "cli/progress.h"
+
+typedef struct cli_session {
+    at_context *cx;
+    cli_progress progress;
+    bool quiet, json;
+} cli_session;
+
+/* Makes the context. From here SIGINT and SIGTERM cancel it; a second one ends the program at
+   once. Errors are kept for cli_session_end. */
+void cli_session_begin(cli_session *session, const cli_arguments *arguments);
+
+/* Says the context's error, if there is one, frees everything, and gives the exit code. */
+int cli_session_end(cli_session *session);
+
+/* One JSON object on standard output; frees it. */
+void cli_print_json(cli_session *session, cJSON *json);
+
+/* Whole numbers as JSON has them to the last digit (cJSON goes through double). */
+void cli_json_add_whole(cJSON *json, const char *name, uint64_t value);
+
+/* "30.7 MB" */
+const char *cli_size_text(char text[24], size_t bytes);
+
+#endif

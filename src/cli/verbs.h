@@ -1,0 +1,9 @@
+/* The verbs, one a file. */
+#ifndef AT_CLI_VERBS_H
+#define AT_CLI_VERBS_H
+
+#include "cli/options.h"
+
+extern const cli_verb cli_generate, cli_inspect, cli_list, cli_bench;
+
+#endif
