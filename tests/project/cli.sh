@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck disable=SC2015  # fail is what both are for
 # The binary from outside: exit codes, messages, what is printed where, what is left behind.
 # cli.sh SOURCE BUILD
 set -u

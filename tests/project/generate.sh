@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck disable=SC2015  # fail is what both are for
 # atelier generate on the embedded model: files, metadata, JSON, Ctrl-C. Left out where it is not there.
 # generate.sh SOURCE BUILD
 set -u
