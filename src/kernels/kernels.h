@@ -69,6 +69,9 @@ typedef struct at_kernels {
        has no arithmetic for it: f32 is then taken. */
     const struct at_gemm *gemm[AT_PRECISION_INT8 + 1];
 
+    /* The inner loops of everything below (cpu/runs.h), which is what the sets differ in. */
+    const struct at_runs *runs;
+
     /* a and b broadcast to out */
     void (*binary)(at_context *cx, at_binary kind, at_tensor *out, const at_tensor *a,
                    const at_tensor *b);
@@ -80,7 +83,9 @@ typedef struct at_kernels {
     void (*gated_add)(at_context *cx, at_tensor *out, const at_tensor *x, const at_tensor *gate,
                       const at_tensor *y);
 
-    /* rows of the last dimension, x contiguous; weight, bias contiguous [C] or NULL */
+    /* rows of the last dimension, whose elements are adjacent (x, shift and scale may be views of
+       any outer strides, table too); weight, bias contiguous [C] or NULL; shift and scale broadcast
+       to x */
     void (*layer_norm)(at_context *cx, at_tensor *out, const at_tensor *x, const at_tensor *weight,
                        const at_tensor *bias, float eps);
     void (*rms_norm)(at_context *cx, at_tensor *out, const at_tensor *x, const at_tensor *weight,
@@ -93,6 +98,31 @@ typedef struct at_kernels {
     void (*softmax)(at_context *cx, at_tensor *out, const at_tensor *x);
     void (*rotary)(at_context *cx, at_tensor *out, const at_tensor *x, const at_tensor *table,
                    at_rotary_pairs pairs);
+
+    /* moving; copy and fill for any dtype but the block types */
+    void (*copy)(at_context *cx, at_tensor *out, const at_tensor *x); /* both may be views */
+    void (*fill)(at_context *cx, at_tensor *out, float value);
+    void (*cast)(at_context *cx, at_tensor *out, const at_tensor *x); /* contiguous, any dtypes */
+    void (*embedding)(at_context *cx, at_tensor *out, const at_tensor *table,
+                      const at_tensor *ids); /* all contiguous, ids within the table */
+    void (*upsample_nearest)(at_context *cx, at_tensor *out, const at_tensor *x); /* x contiguous */
+    void (*timestep_embedding)(at_context *cx, at_tensor *out, const at_tensor *t,
+                               const at_timestep_options *options); /* t contiguous */
+    void (*sum)(at_context *cx, at_tensor *out, const at_tensor *x, double scale);
+
+    /* ways back; grad is d loss / d result, all f32 and contiguous */
+    void (*activate_backward)(at_context *cx, at_tensor *out, const at_tensor *x,
+                              at_activation activation, const at_tensor *grad);
+    void (*clamp_backward)(at_context *cx, at_tensor *out, const at_tensor *x, float low,
+                           float high, const at_tensor *grad);
+    /* of (x - mean) / sqrt(var + eps) where centred, else x / sqrt(mean x^2 + eps); by rows */
+    void (*norm_backward)(at_context *cx, at_tensor *out, const at_tensor *x, const at_tensor *grad,
+                          float eps, bool centred);
+    void (*softmax_backward)(at_context *cx, at_tensor *out, const at_tensor *y,
+                             const at_tensor *grad);
+    void (*embedding_backward)(at_context *cx, at_tensor *out, const at_tensor *ids,
+                               const at_tensor *grad); /* adds to out */
+    void (*upsample_backward)(at_context *cx, at_tensor *out, const at_tensor *grad); /* adds */
 
     /* count elements to f32, contiguous; the unpacking of weights */
     void (*to_f32)(at_dtype from, const void *in, float *out, int64_t count);

@@ -7,7 +7,7 @@ bool at_inputs_given(at_context *cx, int count, at_tensor *const *inputs)
     return at_ok(cx);
 }
 
-static bool is_float(at_dtype dtype)
+bool at_is_float(at_dtype dtype)
 {
     return dtype <= AT_F64 || dtype >= AT_Q8_0;
 }
@@ -15,7 +15,7 @@ static bool is_float(at_dtype dtype)
 at_tensor *at_f32(at_context *cx, const char *operation, at_tensor *x)
 {
     if (!x || x->dtype == AT_F32) return x;
-    if (!is_float(x->dtype))
+    if (!at_is_float(x->dtype))
         return at_fail(cx, AT_ERROR_DTYPE, "%s: %s is not a float tensor", operation,
                        at_shape_text(x));
     return at_cast(cx, x, AT_F32);
@@ -25,6 +25,14 @@ at_tensor *at_dense(at_context *cx, const char *operation, at_tensor *x)
 {
     x = at_f32(cx, operation, x);
     return x ? at_contiguous(cx, x) : NULL;
+}
+
+at_tensor *at_rows(at_context *cx, const char *operation, at_tensor *x)
+{
+    if (x && x->dims == 0)
+        return at_fail(cx, AT_ERROR_SHAPE, "%s: %s has no rows", operation, at_shape_text(x));
+    x = at_f32(cx, operation, x);
+    return x && x->stride[x->dims - 1] != 1 ? at_contiguous(cx, x) : x;
 }
 
 at_tensor *at_channels(at_context *cx, const char *operation, at_tensor *parameter, int64_t count)
@@ -56,4 +64,13 @@ at_tensor *at_check_no_way_back(at_context *cx, const char *operation, at_tensor
 {
     if (!at_needs_gradient(cx, count, inputs)) return out;
     return at_fail(cx, AT_ERROR_UNSUPPORTED, "%s: gradients cannot go back through it", operation);
+}
+
+at_tensor *at_norm_way_back(at_context *cx, at_tensor *x, at_tensor *grad, float eps, bool centred)
+{
+    x = at_contiguous(cx, x);
+    grad = at_contiguous(cx, grad);
+    at_tensor *out = x && grad ? at_empty_like(cx, grad) : NULL;
+    at_run(cx, norm_backward, out, x, grad, eps, centred);
+    return out;
 }

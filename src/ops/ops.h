@@ -25,12 +25,18 @@
 #define at_inputs(cx, ...) at_inputs_given(cx, AT_TENSORS(__VA_ARGS__))
 bool at_inputs_given(at_context *cx, int count, at_tensor *const *inputs);
 
+bool at_is_float(at_dtype dtype); /* block types too */
+
 /* x as f32: itself, or a cast of any float or block type. Others are an error that names the
    operation. NULL gives NULL, so that optional inputs may pass through. */
 at_tensor *at_f32(at_context *cx, const char *operation, at_tensor *x);
 
 /* at_f32, and contiguous. */
 at_tensor *at_dense(at_context *cx, const char *operation, at_tensor *x);
+
+/* at_f32 with at least one dimension, the elements of the last one adjacent; the others may have
+   any stride. */
+at_tensor *at_rows(at_context *cx, const char *operation, at_tensor *x);
 
 /* A per-channel parameter (weight, bias): NULL stays NULL, else f32, contiguous, its shape [count].
    Look at at_ok before taking NULL for "none". */
@@ -46,5 +52,15 @@ bool at_broadcast_shape(at_context *cx, const char *operation, const at_tensor *
     ((cx) && (cx)->tape ? at_check_no_way_back(cx, operation, out, AT_TENSORS(__VA_ARGS__)) : (out))
 at_tensor *at_check_no_way_back(at_context *cx, const char *operation, at_tensor *out, int count,
                                 at_tensor *const *inputs);
+
+/* In a way back: the gradient of a row's norm (kernels.h, norm_backward), x and grad of one shape.
+ */
+at_tensor *at_norm_way_back(at_context *cx, at_tensor *x, at_tensor *grad, float eps, bool centred);
+
+/* In a way back: does this input want a gradient? */
+static inline bool at_wants(const at_node *node, int input)
+{
+    return node->inputs[input] && node->inputs[input]->node;
+}
 
 #endif
