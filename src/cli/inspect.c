@@ -21,8 +21,8 @@ static void open_part(at_context *cx, part *p, const char *name, const char *kin
                       bool weights)
 {
     *p = (part){.name = at_copy_text(cx, name)};
-    p->kind = kind ? at_copy_text(cx, kind) : at_model_kind(cx, path);
     if (weights) p->weights = at_weights_open(cx, path);
+    p->kind = at_copy_text(cx, kind ? kind : at_weights_kind(p->weights));
     for (int64_t i = 0; p->weights && i < at_weights_count(p->weights); i++) {
         const at_weight *w = at_weights_at(p->weights, i);
         int64_t elements = 1;
@@ -53,7 +53,7 @@ static int open_pipeline(at_context *cx, const char *path, const cJSON *index, p
     return count;
 }
 
-static int open_parts(at_context *cx, const char *path, part *parts)
+static int open_parts(at_context *cx, const char *path, const char *kind, part *parts)
 {
     char *file = at_path_join(cx, path, "model_index.json");
     cJSON *index = at_file_exists(file) ? at_json_read(cx, file) : NULL;
@@ -61,7 +61,7 @@ static int open_parts(at_context *cx, const char *path, part *parts)
     if (index)
         count = open_pipeline(cx, path, index, parts);
     else if (at_ok(cx))
-        open_part(cx, &parts[count++], "", NULL, path, true);
+        open_part(cx, &parts[count++], "", kind, path, true);
     cJSON_Delete(index);
     at_free(file);
     return count;
@@ -167,12 +167,13 @@ static int run(const cli_arguments *arguments)
     const char *model =
         cli_operands(arguments, &operands) ? operands[0] : cli_text(arguments, "model", NULL);
     char *path = at_model_find(s.cx, model);
-    char *kind = path ? at_model_kind(s.cx, path) : NULL;
-    int count = kind ? open_parts(s.cx, path, parts) : 0;
+    char *kind = path && at_folder_exists(path) ? at_model_kind(s.cx, path) : NULL;
+    int count = path ? open_parts(s.cx, path, kind, parts) : 0;
+    const char *what = kind || !count ? kind : parts[0].kind;
     if (at_ok(s.cx) && s.json)
-        print_json(&s, path, kind, parts, count);
+        print_json(&s, path, what, parts, count);
     else if (at_ok(s.cx))
-        print_table(path, kind, parts, count);
+        print_table(path, what, parts, count);
     free_parts(parts, count);
     at_free(kind);
     at_free(path);

@@ -93,7 +93,7 @@ char *at_model_find(at_context *cx, const char *model)
                    model);
 }
 
-char *at_model_kind(at_context *cx, const char *path)
+char *at_model_kind(at_context *cx, const char *folder)
 {
     static const struct {
         const char *file, *key;
@@ -101,7 +101,7 @@ char *at_model_kind(at_context *cx, const char *path)
                   {"config.json", "_class_name"},
                   {"config.json", "architectures"}};
     for (size_t i = 0; i < AT_COUNT(places); i++) {
-        char *file = at_path_join(cx, path, places[i].file);
+        char *file = at_path_join(cx, folder, places[i].file);
         cJSON *json = at_file_exists(file) ? at_json_read(cx, file) : NULL;
         const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, places[i].key);
         if (cJSON_IsArray(item)) item = item->child;
@@ -110,9 +110,27 @@ char *at_model_kind(at_context *cx, const char *path)
         at_free(file);
         if (kind || at_failed(cx)) return kind;
     }
-    size_t size = strlen(path);
-    bool safetensors = size > 12 && strcmp(path + size - 12, ".safetensors") == 0;
-    return at_copy_text(cx, safetensors ? "safetensors" : "unknown");
+    return at_copy_text(cx, "unknown");
+}
+
+const char *at_weights_kind(const at_weights *weights)
+{
+    static const struct {
+        const char *part, *kind;
+    } signs[] = {
+        {".lora_", "LoRA"},
+        {"lora_unet_", "LoRA"},
+        {"single_transformer_blocks.", "FluxTransformer2DModel"},
+        {"double_blocks.0.img_attn.", "Flux transformer, as its makers publish it"},
+        {"model.diffusion_model.", "Stable Diffusion checkpoint"},
+        {"decoder.mid_block.attentions.", "AutoencoderKL"},
+        {"encoder.block.0.layer.0.SelfAttention.", "T5EncoderModel"},
+        {"encoder.layers.0.self_attn.", "CLIPTextModel"},
+    };
+    for (size_t s = 0; s < AT_COUNT(signs); s++)
+        for (int64_t i = 0; i < at_weights_count(weights); i++)
+            if (strstr(at_weights_at(weights, i)->name, signs[s].part)) return signs[s].kind;
+    return "unknown";
 }
 
 static _Thread_local size_t walked_bytes;

@@ -6,7 +6,7 @@
 #ifndef AT_MODELS_H
 #define AT_MODELS_H
 
-#include "base/base.h"
+#include "formats/weights.h"
 
 #define AT_DEFAULT_MODEL "emoji" /* the embedded one */
 
@@ -26,9 +26,13 @@ char *at_model_find(at_context *cx, const char *model);
 int at_models_list(at_context *cx, at_model_entry **entries);
 void at_models_list_free(at_model_entry *entries, int count);
 
-/* What the files say that it is: the class of a Diffusers folder's model_index.json, the class or
-   architecture of a config.json, or "safetensors"; "unknown" otherwise. The caller frees it. */
-char *at_model_kind(at_context *cx, const char *path);
+/* What a folder says that it is: the class of a Diffusers folder's model_index.json, the class or
+   architecture of a config.json; "unknown" otherwise. The caller frees it. */
+char *at_model_kind(at_context *cx, const char *folder);
+
+/* What a set of weights without a description looks like, by its tensors' names: the class
+   ("FluxTransformer2DModel"), "LoRA" and the like, or "unknown". */
+const char *at_weights_kind(const at_weights *weights);
 
 /* Bytes of all files in a folder, or of the file. */
 size_t at_model_bytes(const char *path);

@@ -1,0 +1,122 @@
+/* Names of models and where they lie; what files are recognised as. */
+#include "hub/models.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <sys/stat.h>
+/* cmocka needs the four above first */
+#include "files.h"
+#include <cmocka.h>
+
+/* Makes folder/models/NAME with one file of that text. */
+static void put_model(const char *name, const char *file, const char *text)
+{
+    char path[256];
+    snprintf(path, sizeof path, "models/%s", name);
+    mkdir(in_folder("models"), 0777);
+    mkdir(in_folder(path), 0777);
+    snprintf(path, sizeof path, "models/%s/%s", name, file);
+    put_text(path, text);
+}
+
+static int begin(void **state)
+{
+    if (make_folder(state) != 0) return -1;
+    put_model("mine", "model_index.json", "{\"_class_name\": \"FluxPipeline\"}");
+    put_model("encoder", "config.json", "{\"architectures\": [\"T5EncoderModel\"]}");
+    put_model("broken", "model_index.json", "{");
+    put_model("nothing", "notes.txt", "no model");
+    return setenv("ATELIER_HOME", folder, 1);
+}
+
+static int end(void **state)
+{
+    static const char *const places[] = {"mine/model_index.json", "encoder/config.json",
+                                         "broken/model_index.json", "nothing/notes.txt"};
+    for (size_t i = 0; i < AT_COUNT(places); i++) {
+        char path[256];
+        snprintf(path, sizeof path, "models/%s", places[i]);
+        unlink(in_folder(path));
+        *strrchr(path, '/') = 0;
+        rmdir(in_folder(path));
+    }
+    rmdir(in_folder("models"));
+    return remove_folder(state);
+}
+
+static void test_find(void **state)
+{
+    (void)state;
+    at_context *cx = at_context_new(NULL);
+    char *path = at_model_find(cx, "mine");
+    assert_non_null(path);
+    assert_string_equal(path, in_folder("models/mine"));
+    char *same = at_model_find(cx, path); /* a path is itself */
+    assert_string_equal(same, path);
+    at_free(same);
+    at_free(path);
+
+    static const char *const missing[] = {"nothing", "", "models/mine", "../mine", "such"};
+    for (size_t i = 0; i < AT_COUNT(missing); i++) {
+        assert_null(at_model_find(cx, missing[i]));
+        assert_int_equal(at_error_status(cx), AT_ERROR_FILE);
+        at_error_clear(cx);
+    }
+    at_context_free(cx);
+}
+
+static const at_model_entry *entry(const at_model_entry *entries, int count, const char *name)
+{
+    for (int i = 0; i < count; i++)
+        if (strcmp(entries[i].name, name) == 0) return &entries[i];
+    return NULL;
+}
+
+static void test_list(void **state)
+{
+    (void)state;
+    at_context *cx = at_context_new(NULL);
+    at_model_entry *entries;
+    int count = at_models_list(cx, &entries);
+    assert_false(at_failed(cx));
+    assert_string_equal(entry(entries, count, "mine")->kind, "FluxPipeline");
+    assert_int_equal(entry(entries, count, "mine")->bytes, 31);
+    assert_string_equal(entry(entries, count, "encoder")->kind, "T5EncoderModel");
+    assert_string_equal(entry(entries, count, "broken")->kind, "damaged");
+    assert_null(entry(entries, count, "nothing"));
+    for (int i = 1; i < count; i++) assert_true(strcmp(entries[i - 1].name, entries[i].name) < 0);
+    at_models_list_free(entries, count);
+    at_context_free(cx);
+}
+
+static void test_recognised_by_names(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *file, *kind;
+    } cases[] = {
+        {"flux_dev/diffusion_pytorch_model.safetensors", "FluxTransformer2DModel"},
+        {"clip_quick_gelu/model.safetensors", "CLIPTextModel"},
+        {"clip_gelu_old_keys/model.safetensors", "CLIPTextModel"},
+        {"clip_quick_gelu/io.safetensors", "unknown"},
+    };
+    at_context *cx = at_context_new(NULL);
+    for (size_t i = 0; i < AT_COUNT(cases); i++) {
+        char path[512];
+        snprintf(path, sizeof path, "%s/networks/%s", AT_FIXTURES, cases[i].file);
+        at_weights *weights = at_weights_open(cx, path);
+        assert_non_null(weights);
+        assert_string_equal(at_weights_kind(weights), cases[i].kind);
+    }
+    at_context_free(cx);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_find),
+        cmocka_unit_test(test_list),
+        cmocka_unit_test(test_recognised_by_names),
+    };
+    return cmocka_run_group_tests(tests, begin, end);
+}
