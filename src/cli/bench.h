@@ -8,6 +8,8 @@
    "peaks" and "kernels", at_bench_models "models". Errors go to the context. */
 void at_bench_kernels(at_context *cx, const char *only, cJSON *report);
 
+void at_bench_models(at_context *cx, const char *only, cJSON *report);
+
 /* True when `name` is wanted: only is NULL, a part of the name, or a pattern with * and ?. */
 bool at_bench_wanted(const char *name, const char *only);
 

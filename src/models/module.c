@@ -290,11 +290,6 @@ void *at_module_list(at_module *module, int64_t count, size_t size)
     return list;
 }
 
-void at_module_let_go(at_module *module)
-{
-    if (module && module->weights) at_weights_let_go(module->weights);
-}
-
 int64_t at_module_parameters(const at_module *module)
 {
     return module ? module->parameters : 0;

@@ -50,8 +50,6 @@ void at_module_free(at_module *module); /* NULL is fine */
 /* Zeroed memory that lives as long as the module, for its lists of blocks. */
 void *at_module_list(at_module *module, int64_t count, size_t size);
 
-/* Lets the system take the weights' pages back; they are read again when used. */
-void at_module_let_go(at_module *module);
 int64_t at_module_parameters(const at_module *module);
 
 #endif

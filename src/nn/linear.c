@@ -41,7 +41,10 @@ void at_bind_feed_forward(at_binder *b, const char *name, at_nn_feed_forward *m,
 
 at_tensor *at_feed_forward(at_context *cx, const at_nn_feed_forward *m, at_tensor *x)
 {
-    return at_project(cx, &m->out, at_project_act(cx, &m->in, x, m->activation));
+    at_scope s = at_scope_begin(cx);
+    at_tensor *y = at_project(cx, &m->out, at_project_act(cx, &m->in, x, m->activation));
+    at_scope_end(cx, s, &y, NULL);
+    return y;
 }
 
 void at_bind_embedder(at_binder *b, const char *name, at_nn_embedder *m, int64_t in, int64_t out)

@@ -48,11 +48,20 @@ static at_tensor *heads_of(at_context *cx, const at_nn_linear *proj, const at_nn
     return norm ? at_rms_normalize(cx, norm, y) : y;
 }
 
+/* q, k, v [B,N,H,head_dim] -> [B,N,D] */
+static at_tensor *attend(at_context *cx, at_tensor *q, at_tensor *k, at_tensor *v, at_tensor *rope)
+{
+    q = at_rotary(cx, q, rope, AT_ROTARY_INTERLEAVED);
+    k = at_rotary(cx, k, rope, AT_ROTARY_INTERLEAVED);
+    return at_merge_heads(cx, at_attention(cx, q, k, v, NULL));
+}
+
 /* Text and picture attend together, text first. img [B,N,D], txt [B,M,D], rope [M+N,head_dim/2,2].
  */
 static at_pair joint_attention(at_context *cx, const flux_attention *m, at_tensor *img,
                                at_tensor *txt, at_tensor *rope)
 {
+    at_scope s = at_scope_begin(cx);
     int64_t N = at_dim(img, 1), M = at_dim(txt, 1);
     at_tensor *q = at_join(cx, 1, heads_of(cx, &m->add_q_proj, &m->norm_added_q, txt, m->heads),
                            heads_of(cx, &m->to_q, &m->norm_q, img, m->heads));
@@ -60,11 +69,24 @@ static at_pair joint_attention(at_context *cx, const flux_attention *m, at_tenso
                            heads_of(cx, &m->to_k, &m->norm_k, img, m->heads));
     at_tensor *v = at_join(cx, 1, heads_of(cx, &m->add_v_proj, NULL, txt, m->heads),
                            heads_of(cx, &m->to_v, NULL, img, m->heads));
-    q = at_rotary(cx, q, rope, AT_ROTARY_INTERLEAVED);
-    k = at_rotary(cx, k, rope, AT_ROTARY_INTERLEAVED);
-    at_tensor *a = at_merge_heads(cx, at_attention(cx, q, k, v, NULL)); /* [B,M+N,D] */
-    return (at_pair){at_project(cx, &m->to_out, at_slice(cx, a, 1, M, N)),
-                     at_project(cx, &m->to_add_out, at_slice(cx, a, 1, 0, M))};
+    at_tensor *y = attend(cx, q, k, v, rope); /* [B,M+N,D] */
+    at_pair out = {at_project(cx, &m->to_out, at_slice(cx, y, 1, M, N)),
+                   at_project(cx, &m->to_add_out, at_slice(cx, y, 1, 0, M))};
+    at_scope_end(cx, s, &out.first, &out.second, NULL);
+    return out;
+}
+
+/* x [B,N,D] -> [B,N,D], without a projection behind */
+static at_tensor *self_attention(at_context *cx, const flux_attention *m, at_tensor *x,
+                                 at_tensor *rope)
+{
+    at_scope s = at_scope_begin(cx);
+    at_tensor *q = heads_of(cx, &m->to_q, &m->norm_q, x, m->heads);
+    at_tensor *k = heads_of(cx, &m->to_k, &m->norm_k, x, m->heads);
+    at_tensor *v = heads_of(cx, &m->to_v, NULL, x, m->heads);
+    at_tensor *y = attend(cx, q, k, v, rope);
+    at_scope_end(cx, s, &y, NULL);
+    return y;
 }
 
 /* One MM-DiT block: picture and text keep their own weights and attend together.
@@ -101,13 +123,8 @@ static void single_block(at_context *cx, const flux_single *b, at_tensor **x, at
     at_modulation_pieces(cx, &b->norm, temb, 3, m);
 
     at_tensor *y = at_norm_modulate(cx, *x, m[0], m[1], 1e-6f);
-    at_tensor *q = heads_of(cx, &b->attn.to_q, &b->attn.norm_q, y, b->attn.heads);
-    at_tensor *k = heads_of(cx, &b->attn.to_k, &b->attn.norm_k, y, b->attn.heads);
-    at_tensor *v = heads_of(cx, &b->attn.to_v, NULL, y, b->attn.heads);
-    q = at_rotary(cx, q, rope, AT_ROTARY_INTERLEAVED);
-    k = at_rotary(cx, k, rope, AT_ROTARY_INTERLEAVED);
-    at_tensor *a = at_merge_heads(cx, at_attention(cx, q, k, v, NULL)); /* [B,M+N,D] */
-    at_tensor *f = at_project_act(cx, &b->proj_mlp, y, AT_GELU_TANH);   /* [B,M+N,4D] */
+    at_tensor *a = self_attention(cx, &b->attn, y, rope);             /* [B,M+N,D] */
+    at_tensor *f = at_project_act(cx, &b->proj_mlp, y, AT_GELU_TANH); /* [B,M+N,4D] */
 
     *x = at_gated_add(cx, *x, m[2], at_project(cx, &b->proj_out, at_join(cx, 2, a, f)));
     at_scope_end(cx, s, x, NULL);

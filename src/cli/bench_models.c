@@ -1,0 +1,118 @@
+/* `atelier bench models`: slices of models at their real widths, with random weights made in
+ * memory. */
+#include "base/random.h"
+#include "base/threads.h"
+#include "cli/bench.h"
+#include "kernels/kernels.h"
+#include "models/autoencoders/autoencoder_kl.h"
+#include "models/transformers/flux.h"
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct bench_model {
+    const char *name;
+    const char *config; /* the class's options; what is not said is its default */
+    at_tensor *(*run)(at_context *cx, const at_module *module);
+} bench_model;
+
+static at_tensor *noise(at_context *cx, int dims, const int64_t *shape)
+{
+    at_generator random;
+    at_generator_seed(&random, AT_RNG_CPU, 1);
+    at_tensor *x = at_empty(cx, AT_F32, dims, shape);
+    if (x) at_random_normal(&random, x->data, at_elements(x));
+    return x;
+}
+
+#define NOISE(cx, ...) \
+    noise(cx, (int)(sizeof((int64_t[]){__VA_ARGS__}) / 8), (int64_t[]){__VA_ARGS__})
+
+/* 512 tokens of text, 1024 of a 512 x 512 picture */
+static at_tensor *flux_slice(at_context *cx, const at_module *flux)
+{
+    enum { TEXT = 512, SIDE = 32 };
+    at_tensor *ids = at_zeros(cx, AT_F32, 2, (int64_t[]){SIDE * SIDE, 3});
+    for (int i = 0; ids && i < SIDE * SIDE; i++) {
+        ((float *)ids->data)[3 * i + 1] = (float)(i / SIDE);
+        ((float *)ids->data)[3 * i + 2] = (float)(i % SIDE);
+    }
+    at_flux_inputs in = {
+        .hidden_states = NOISE(cx, 1, SIDE * SIDE, 64),
+        .encoder_hidden_states = NOISE(cx, 1, TEXT, 4096),
+        .pooled_projections = NOISE(cx, 1, 768),
+        .timestep = at_full(cx, 0.5f, 1, (int64_t[]){1}),
+        .guidance = at_full(cx, 3.5f, 1, (int64_t[]){1}),
+        .img_ids = ids,
+        .txt_ids = at_zeros(cx, AT_F32, 2, (int64_t[]){TEXT, 3}),
+    };
+    return at_flux_forward(cx, flux, &in);
+}
+
+static at_tensor *vae_decode(at_context *cx, const at_module *vae)
+{
+    int64_t channels = at_autoencoder_kl_info_of(vae).latent_channels;
+    return at_autoencoder_kl_decode(cx, vae, NOISE(cx, 1, 64, 64, channels), false);
+}
+
+#define VAE_LEVELS                                                                            \
+    "\"_class_name\": \"AutoencoderKL\", \"block_out_channels\": [128, 256, 512, 512], "      \
+    "\"layers_per_block\": 2, \"down_block_types\": [\"DownEncoderBlock2D\", "                \
+    "\"DownEncoderBlock2D\", \"DownEncoderBlock2D\", \"DownEncoderBlock2D\"], "               \
+    "\"up_block_types\": [\"UpDecoderBlock2D\", \"UpDecoderBlock2D\", \"UpDecoderBlock2D\", " \
+    "\"UpDecoderBlock2D\"]"
+
+static const bench_model models[] = {
+    {"flux_slice_2_4_1536",
+     "{\"_class_name\": \"FluxTransformer2DModel\", \"num_layers\": 2, \"num_single_layers\": 4, "
+     "\"guidance_embeds\": true}",
+     flux_slice},
+    {"flux_vae_decode_512",
+     "{" VAE_LEVELS
+     ", \"latent_channels\": 16, \"use_quant_conv\": false, \"use_post_quant_conv\": false}",
+     vae_decode},
+    {"sd15_vae_decode_512", "{" VAE_LEVELS ", \"latent_channels\": 4}", vae_decode},
+};
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The median of three runs after one to warm up. */
+static double median_seconds(at_context *cx, const bench_model *model, const at_module *module)
+{
+    double seconds[3];
+    for (int i = -1; i < 3 && at_ok(cx); i++) {
+        at_scope s = at_scope_begin(cx);
+        double start = at_clock();
+        model->run(cx, module);
+        if (i >= 0) seconds[i] = at_clock() - start;
+        at_scope_end(cx, s, NULL);
+    }
+    if (!at_ok(cx)) return 0;
+    qsort(seconds, 3, sizeof *seconds, by_value);
+    return seconds[1];
+}
+
+void at_bench_models(at_context *cx, const char *only, cJSON *report)
+{
+    static const char *const precisions[] = {"auto", "f32", "bf16", "int8"};
+    cJSON *list = cJSON_AddArrayToObject(report, "models");
+    for (size_t i = 0; i < AT_COUNT(models) && at_ok(cx); i++) {
+        const bench_model *model = &models[i];
+        if (!at_bench_wanted(model->name, only)) continue;
+        at_config *config = at_config_parse(cx, model->config, strlen(model->config), model->name);
+        at_module *module = at_module_make(cx, config, NULL, AT_BF16, 1);
+        double seconds = module ? median_seconds(cx, model, module) : 0;
+        at_module_free(module);
+        at_config_free(config);
+        if (!at_ok(cx)) return;
+        cJSON *entry = cJSON_CreateObject();
+        cJSON_AddStringToObject(entry, "name", model->name);
+        cJSON_AddStringToObject(entry, "precision", precisions[at_precision_of(cx)]);
+        cJSON_AddNumberToObject(entry, "seconds", seconds);
+        cJSON_AddNumberToObject(entry, "peak_bytes", (double)at_memory_peak(cx));
+        cJSON_AddItemToArray(list, entry);
+    }
+}
