@@ -157,10 +157,10 @@ static void configure(at_context *cx, at_config *k, at_module *module)
     c->distance = at_config_range(cx, k, "relative_attention_max_distance", 128, 2, 1 << 20);
     c->eps = at_config_number(cx, k, "layer_norm_epsilon", 1e-6);
     configure_feed_forward(cx, k, c);
-    if (at_ok(cx) && (c->buckets % 4 || c->distance <= c->buckets / 4))
+    if (c->distance <= c->buckets / 4)
         at_fail(cx, AT_ERROR_FORMAT,
-                "%s: \"relative_attention_num_buckets\" must be a multiple of 4 and less than four "
-                "times \"relative_attention_max_distance\"",
+                "%s: \"relative_attention_max_distance\" must be more than a quarter of "
+                "\"relative_attention_num_buckets\"",
                 at_config_what(k));
     m->blocks = at_module_list(module, c->layers, sizeof *m->blocks);
 }
