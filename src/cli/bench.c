@@ -1,4 +1,5 @@
-/* atelier bench: the machine's peaks and the kernels beside them, as a table or as JSON. */
+/* atelier bench: the machine's peaks with the kernels beside them, or slices of models, as a table
+ * or as JSON. */
 #include "cli/bench.h"
 #include "cli/session.h"
 #include "cli/verbs.h"
@@ -39,21 +40,32 @@ static void print_kernels(const cJSON *report)
     }
 }
 
+static void print_models(const cJSON *report)
+{
+    const cJSON *m;
+    printf("%-28s %-10s %10s %10s\n", "model", "precision", "seconds", "peak MB");
+    cJSON_ArrayForEach(m, cJSON_GetObjectItemCaseSensitive(report, "models"))
+        printf("%-28s %-10s %10.3f %10.0f\n", text(m, "name"), text(m, "precision"),
+               number(m, "seconds"), number(m, "peak_bytes") / 1e6);
+}
+
 static int run(const cli_arguments *arguments)
 {
     cli_session s;
     const char *const *operands;
     int count = cli_operands(arguments, &operands);
     const char *what = count ? operands[0] : "kernels";
-    if (strcmp(what, "kernels") != 0) return cli_wrong("bench: '%s' is not one of kernels", what);
+    bool kernels = strcmp(what, "kernels") == 0;
+    if (!kernels && strcmp(what, "models") != 0)
+        return cli_wrong("bench: '%s' is not one of kernels, models", what);
     cli_session_begin(&s, arguments);
     cJSON *report = cJSON_CreateObject();
-    at_bench_kernels(s.cx, cli_text(arguments, "only", NULL), report);
+    (kernels ? at_bench_kernels : at_bench_models)(s.cx, cli_text(arguments, "only", NULL), report);
     cli_progress_clear(&s.progress);
     if (s.json) {
         cli_print_json(&s, report);
     } else {
-        if (at_ok(s.cx)) print_kernels(report);
+        if (at_ok(s.cx)) (kernels ? print_kernels : print_models)(report);
         cJSON_Delete(report);
     }
     return cli_session_end(&s);
@@ -67,11 +79,12 @@ static const cli_option options[] = {
 
 const cli_verb cli_bench = {
     .name = "bench",
-    .operands = "[kernels]",
+    .operands = "[kernels|models]",
     .operand_kind = CLI_FILE,
     .most = 1,
     .summary = "how fast this machine computes",
-    .text = "Measures the machine's peaks, and the kernels against them; medians.",
+    .text = "kernels: the machine's peaks, and the kernels against them. models: slices of models "
+            "at their real widths, with random weights made in memory. Medians.",
     .groups = {{"Options", options}, {"Everywhere", cli_everywhere}},
     .run = run,
 };
