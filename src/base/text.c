@@ -34,6 +34,24 @@ void at_text_print(at_context *cx, at_text *text, const char *format, ...)
     va_end(arguments);
 }
 
+void at_text_add_quoted(at_context *cx, at_text *text, const char *string)
+{
+    static const char letters[] = "btn?fr"; /* for 8 to 13 */
+    at_text_add(cx, text, "\"", 1);
+    for (const char *c = string; *c; c++) {
+        unsigned char u = (unsigned char)*c;
+        if (u == '"' || u == '\\')
+            at_text_print(cx, text, "\\%c", u);
+        else if (u >= 8 && u <= 13 && u != 11)
+            at_text_print(cx, text, "\\%c", letters[u - 8]);
+        else if (u < 0x20)
+            at_text_print(cx, text, "\\u%04x", u);
+        else
+            at_text_add(cx, text, c, 1);
+    }
+    at_text_add(cx, text, "\"", 1);
+}
+
 void at_text_free(at_text *text)
 {
     at_free(text->data);

@@ -13,6 +13,8 @@ typedef struct at_text {
 
 void at_text_add(at_context *cx, at_text *text, const void *bytes, size_t size);
 void at_text_print(at_context *cx, at_text *text, const char *format, ...) AT_PRINTF(3, 4);
+/* As a JSON string, in its quotes. */
+void at_text_add_quoted(at_context *cx, at_text *text, const char *string);
 void at_text_free(at_text *text);
 
 #endif

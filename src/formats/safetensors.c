@@ -273,24 +273,6 @@ static int in_file_order(const void *a, const void *b)
     return x->type != y->type ? y->type - x->type : strcmp(x->name, y->name);
 }
 
-static void print_string(at_context *cx, at_text *text, const char *string)
-{
-    static const char letters[] = "btn?fr"; /* for 8 to 13 */
-    at_text_add(cx, text, "\"", 1);
-    for (const char *c = string; *c; c++) {
-        unsigned char u = (unsigned char)*c;
-        if (u == '"' || u == '\\')
-            at_text_print(cx, text, "\\%c", u);
-        else if (u >= 8 && u <= 13 && u != 11)
-            at_text_print(cx, text, "\\%c", letters[u - 8]);
-        else if (u < 0x20)
-            at_text_print(cx, text, "\\u%04x", u);
-        else
-            at_text_add(cx, text, c, 1);
-    }
-    at_text_add(cx, text, "\"", 1);
-}
-
 static bool fill_entry(at_context *cx, const char *path, const char *name, at_tensor *tensor,
                        entry *out)
 {
@@ -314,9 +296,9 @@ static void print_metadata(at_context *cx, at_text *text, const char *const *met
     at_text_print(cx, text, "\"__metadata__\":{");
     for (; metadata[0] && metadata[1]; metadata += 2, separator = ",") {
         at_text_print(cx, text, "%s", separator);
-        print_string(cx, text, metadata[0]);
+        at_text_add_quoted(cx, text, metadata[0]);
         at_text_print(cx, text, ":");
-        print_string(cx, text, metadata[1]);
+        at_text_add_quoted(cx, text, metadata[1]);
     }
     at_text_print(cx, text, "}");
 }
@@ -332,7 +314,7 @@ static void print_header(at_context *cx, at_text *text, int64_t count, const ent
         const entry *e = &entries[i];
         size_t end = begin + at_bytes(e->tensor);
         if (i || has_metadata) at_text_print(cx, text, ",");
-        print_string(cx, text, e->name);
+        at_text_add_quoted(cx, text, e->name);
         at_text_print(cx, text, ":{\"dtype\":\"%s\",\"shape\":[", types[e->type].name);
         for (int d = 0; d < e->tensor->dims; d++)
             at_text_print(cx, text, d ? ",%lld" : "%lld", (long long)e->tensor->shape[d]);
