@@ -64,7 +64,8 @@ void at_mapping_release(at_mapping *mapping)
 
 void at_mapping_let_go(at_mapping *mapping)
 {
-    if (mapping && mapping->data) madvise((void *)(uintptr_t)mapping->data, mapping->size, MADV_DONTNEED);
+    if (mapping && mapping->data)
+        madvise((void *)(uintptr_t)mapping->data, mapping->size, MADV_DONTNEED);
 }
 
 char *at_file_read(at_context *cx, const char *path, size_t limit, size_t *size)
@@ -99,8 +100,15 @@ char *at_file_read(at_context *cx, const char *path, size_t limit, size_t *size)
 struct at_file_writer {
     int fd;
     char *path;
-    char *temporary;
+    char *temporary; /* NULL for a device or a pipe, which is written as it is */
 };
+
+/* A device, a pipe or a socket: a file renamed over it would put an end to it. */
+static bool is_special(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+}
 
 at_file_writer *at_file_writer_open(at_context *cx, const char *path)
 {
@@ -109,11 +117,15 @@ at_file_writer *at_file_writer_open(at_context *cx, const char *path)
     if (!writer) return NULL;
     writer->fd = -1;
     writer->path = at_copy_text(cx, path);
-    writer->temporary = at_format(cx, "%s.part-%ld", path, (long)getpid());
-    if (writer->path && writer->temporary) {
-        writer->fd = open(writer->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    bool special = is_special(path);
+    if (!special) writer->temporary = at_format(cx, "%s.part-%ld", path, (long)getpid());
+    if (writer->path && (special || writer->temporary)) {
+        writer->fd = open(special ? path : writer->temporary,
+                          O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
         if (writer->fd >= 0) return writer;
         at_fail(cx, AT_ERROR_FILE, "%s: cannot be written: %s", path, strerror(errno));
+        at_free(writer->temporary); /* not ours to remove */
+        writer->temporary = NULL;
     }
     at_file_writer_abandon(writer);
     return NULL;
@@ -143,7 +155,7 @@ bool at_file_writer_commit(at_context *cx, at_file_writer *writer)
     if (close(fd) != 0 && fine)
         fine = at_fail_false(cx, AT_ERROR_FILE, "%s: cannot be written: %s", writer->path,
                              strerror(errno));
-    if (fine && rename(writer->temporary, writer->path) != 0)
+    if (fine && writer->temporary && rename(writer->temporary, writer->path) != 0)
         fine = at_fail_false(cx, AT_ERROR_FILE, "%s: cannot be written: %s", writer->path,
                              strerror(errno));
     if (fine) {
