@@ -15,10 +15,14 @@
 void at_generic_products(at_kernels *table);
 void at_generic_elementwise(at_kernels *table);
 
-/* cpu/simd/elementwise*.c */
+/* cpu/simd/runs.c, unpack.c */
 void at_simd_elementwise_avx2(at_kernels *table);
 void at_simd_elementwise_avx512(at_kernels *table);
 void at_simd_elementwise_neon(at_kernels *table);
+
+void at_simd_to_f32_avx2(at_dtype from, const void *in, float *out, int64_t count);
+void at_simd_to_f32_avx512(at_dtype from, const void *in, float *out, int64_t count);
+void at_simd_to_f32_neon(at_dtype from, const void *in, float *out, int64_t count);
 
 /* cpu/simd/products.c */
 void at_simd_products_avx2(at_kernels *table);

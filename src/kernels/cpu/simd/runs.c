@@ -1,0 +1,247 @@
+/* The inner loops with vectors; cpu/generic/runs.c says what they mean. */
+#include "kernels/cpu/runs.h"
+#include "kernels/cpu/simd/math.h"
+#include "kernels/cpu/tables.h"
+#include <math.h>
+
+/* One loop for each activation, so that the switch is not in it. */
+#define EACH_ACTIVATION(activation, LOOP) \
+    switch (activation) {                 \
+    case AT_RELU:                         \
+        LOOP(AT_RELU);                    \
+        break;                            \
+    case AT_SILU:                         \
+        LOOP(AT_SILU);                    \
+        break;                            \
+    case AT_GELU:                         \
+        LOOP(AT_GELU);                    \
+        break;                            \
+    case AT_GELU_TANH:                    \
+        LOOP(AT_GELU_TANH);               \
+        break;                            \
+    case AT_QUICK_GELU:                   \
+        LOOP(AT_QUICK_GELU);              \
+        break;                            \
+    case AT_SIGMOID:                      \
+        LOOP(AT_SIGMOID);                 \
+        break;                            \
+    case AT_TANH:                         \
+        LOOP(AT_TANH);                    \
+        break;                            \
+    default:                              \
+        LOOP(AT_IDENTITY);                \
+    }
+
+#define BINARY(operator) \
+    FOR_VECTORS(n) v_put(y + i, v_get(a + i, left) operator v_get(b + i, left), left)
+
+static void binary(at_binary kind, int64_t n, float *y, const float *a, const float *b)
+{
+    switch (kind) {
+    case AT_BINARY_ADD:
+        BINARY(+);
+        break;
+    case AT_BINARY_SUB:
+        BINARY(-);
+        break;
+    case AT_BINARY_MUL:
+        BINARY(*);
+        break;
+    case AT_BINARY_DIV:
+        BINARY(/);
+        break;
+    }
+}
+
+static void affine(int64_t n, float *y, const float *x, float scale, float shift)
+{
+    FOR_VECTORS(n) v_put(y + i, v_fma(v_get(x + i, left), v_set(scale), v_set(shift)), left);
+}
+
+static void clamp(int64_t n, float *y, const float *x, float low, float high)
+{
+    FOR_VECTORS(n)
+    v_put(y + i, v_min(v_set(high), v_max(v_set(low), v_get(x + i, left))), left);
+}
+
+static void activate(at_activation activation, int64_t n, float *y, const float *x)
+{
+#define LOOP(kind) FOR_VECTORS(n) v_put(y + i, v_activate(kind, v_get(x + i, left)), left)
+    EACH_ACTIVATION(activation, LOOP)
+#undef LOOP
+}
+
+static void activate_mul(at_activation activation, int64_t n, float *y, const float *x,
+                         const float *u)
+{
+#define LOOP(kind) \
+    FOR_VECTORS(n) v_put(y + i, v_activate(kind, v_get(x + i, left)) * v_get(u + i, left), left)
+    EACH_ACTIVATION(activation, LOOP)
+#undef LOOP
+}
+
+static void gated_add(int64_t n, float *y, const float *x, const float *gate, const float *u)
+{
+    FOR_VECTORS(n)
+    v_put(y + i, v_fma(v_get(gate + i, left), v_get(u + i, left), v_get(x + i, left)), left);
+}
+
+static float sum_of(int64_t n, const float *x)
+{
+    vf sum[2] = {v_set(0), v_set(0)};
+    FOR_VECTORS(n) sum[i / LANES % 2] += v_get(x + i, left);
+    return v_sum(sum[0] + sum[1]);
+}
+
+/* Sums of squares and of the values about `centre`; left-over lanes count nothing. */
+static float squares_about(int64_t n, const float *x, float centre, float *sum)
+{
+    vf squares[2] = {v_set(0), v_set(0)}, sums[2] = {v_set(0), v_set(0)};
+    FOR_VECTORS(n)
+    {
+        int64_t k = i / LANES % 2;
+        vf d = v_fill(v_get(x + i, left) - v_set(centre), left, v_set(0));
+        squares[k] = v_fma(d, d, squares[k]);
+        sums[k] += d;
+    }
+    *sum = v_sum(sums[0] + sums[1]);
+    return v_sum(squares[0] + squares[1]);
+}
+
+/* The second pass is about the rounded mean of the first and finds what the rounding lost. */
+static void layer_norm(int64_t n, float *y, const float *x, const float *weight, float base,
+                       const float *bias, float eps)
+{
+    float mean = sum_of(n, x) / (float)n, rest;
+    float square = squares_about(n, x, mean, &rest) / (float)n;
+    rest /= (float)n;
+    vf scale = v_set(1.0f / sqrtf(fmaxf(square - rest * rest, 0) + eps));
+    if (square != square) scale = v_set(square); /* fmaxf would lose a NaN */
+    FOR_VECTORS(n)
+    {
+        vf value = ((v_get(x + i, left) - v_set(mean)) - v_set(rest)) * scale;
+        if (weight) value = value * (v_get(weight + i, left) + v_set(base));
+        if (bias) value = value + v_get(bias + i, left);
+        v_put(y + i, value, left);
+    }
+}
+
+static void rms_norm(int64_t n, float *y, const float *x, const float *weight, float eps)
+{
+    float sum;
+    vf scale = v_set(1.0f / sqrtf(squares_about(n, x, 0, &sum) / (float)n + eps));
+    FOR_VECTORS(n)
+    {
+        vf value = v_get(x + i, left) * scale;
+        if (weight) value = value * v_get(weight + i, left);
+        v_put(y + i, value, left);
+    }
+}
+
+static void softmax(int64_t n, float *y, const float *x)
+{
+    vf most = v_set(-INFINITY), sum = v_set(0);
+    FOR_VECTORS(n) most = v_max(v_fill(v_get(x + i, left), left, v_set(-INFINITY)), most);
+    vf top = v_set(v_largest(most));
+    FOR_VECTORS(n)
+    {
+        vf value = v_fill(v_exp(v_get(x + i, left) - top), left, v_set(0));
+        sum += value;
+        v_put(y + i, value, left);
+    }
+    vf scale = v_set(1.0f / v_sum(sum));
+    FOR_VECTORS(n) v_put(y + i, v_get(y + i, left) * scale, left);
+}
+
+/* Pairs (a, b) side by side: (a, b) c + (b, a) (-s, s). */
+static void turn_interleaved(int64_t n, float *y, const float *x, const float *table)
+{
+    float alternating[LANES];
+    for (int i = 0; i < LANES; i++) alternating[i] = i % 2 ? 1.0f : -1.0f;
+    vf sign = v_load(alternating);
+    FOR_VECTORS(n)
+    {
+        vf pair = v_get(x + i, left), angle = v_get(table + i, left);
+        vf turned = v_swap_pairs(pair) * (v_odd_twice(angle) * sign);
+        v_put(y + i, v_fma(pair, v_even_twice(angle), turned), left);
+    }
+}
+
+static void turn_halves(int64_t pairs, float *y, const float *x, const float *table)
+{
+    FOR_VECTORS(pairs)
+    {
+        vf low = v_get(table + 2 * i, 2 * left), high = v_set(0), cosine, sine;
+        if (2 * left > LANES) high = v_get(table + 2 * i + LANES, 2 * left - LANES);
+        v_split_pairs(low, high, &cosine, &sine);
+        vf a = v_get(x + i, left), b = v_get(x + pairs + i, left);
+        v_put(y + i, v_fma(a, cosine, (v_set(0) - b) * sine), left);
+        v_put(y + pairs + i, v_fma(b, cosine, a * sine), left);
+    }
+}
+
+static void rotary(at_rotary_pairs order, int64_t pairs, float *y, const float *x,
+                   const float *table)
+{
+    if (order == AT_ROTARY_INTERLEAVED)
+        turn_interleaved(2 * pairs, y, x, table);
+    else
+        turn_halves(pairs, y, x, table);
+}
+
+/* Plain loops: compilers turn them into vectors of doubles. Four positions at once, so that the
+   sums are touched a quarter as often. */
+static void channel_sums(int64_t positions, int64_t channels, const float *restrict x,
+                         double *restrict sum, double *restrict square)
+{
+    int64_t p = 0;
+    for (; p + 4 <= positions; p += 4, x += 4 * channels) {
+        for (int64_t c = 0; c < channels; c++) {
+            double a = x[c], b = x[c + channels], d = x[c + 2 * channels], e = x[c + 3 * channels];
+            sum[c] += (a + b) + (d + e);
+            square[c] += (a * a + b * b) + (d * d + e * e);
+        }
+    }
+    for (; p < positions; p++, x += channels) {
+        for (int64_t c = 0; c < channels; c++) {
+            sum[c] += x[c];
+            square[c] += (double)x[c] * x[c];
+        }
+    }
+}
+
+static void channel_norm(int64_t positions, int64_t channels, float *y, const float *x,
+                         const float *mean, const float *scale, const float *shift,
+                         at_activation activation)
+{
+#define LOOP(kind)                                                                              \
+    for (int64_t p = 0; p < positions; p++, x += channels, y += channels) FOR_VECTORS(channels) \
+        {                                                                                       \
+            vf value = v_get(x + i, left) - v_get(mean + i, left);                              \
+            value = v_fma(value, v_get(scale + i, left), v_get(shift + i, left));               \
+            v_put(y + i, v_activate(kind, value), left);                                        \
+        }
+    EACH_ACTIVATION(activation, LOOP)
+#undef LOOP
+}
+
+static const at_runs runs = {
+    .binary = binary,
+    .affine = affine,
+    .clamp = clamp,
+    .activate = activate,
+    .activate_mul = activate_mul,
+    .gated_add = gated_add,
+    .layer_norm = layer_norm,
+    .rms_norm = rms_norm,
+    .softmax = softmax,
+    .rotary = rotary,
+    .channel_sums = channel_sums,
+    .channel_norm = channel_norm,
+};
+
+void AT_SIMD_NAME(at_simd_elementwise)(at_kernels *table)
+{
+    table->runs = &runs;
+    table->to_f32 = AT_SIMD_NAME(at_simd_to_f32);
+}
