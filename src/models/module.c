@@ -197,26 +197,35 @@ static void make_parameter(at_binder *b, const at_parameter *p)
 
 /* ---- both */
 
-static const char *class_name(const at_config *config)
+static const char *text_of(const cJSON *item)
+{
+    return cJSON_IsString(item) ? item->valuestring : NULL;
+}
+
+/* The class that a network is read as. `architectures` says which class wrote it and gives way to
+   what the model's index wants, as in transformers. */
+static const char *class_name(at_context *cx, const at_config *config, const char *wanted)
 {
     const cJSON *json = at_config_json(config);
-    const cJSON *name = cJSON_GetObjectItemCaseSensitive(json, "_class_name");
-    if (!name)
-        name = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(json, "architectures"), 0);
-    return cJSON_IsString(name) ? name->valuestring : NULL;
+    const char *what = at_config_what(config);
+    const char *own = text_of(cJSON_GetObjectItemCaseSensitive(json, "_class_name"));
+    const cJSON *writers = cJSON_GetObjectItemCaseSensitive(json, "architectures");
+    if (own && wanted && strcmp(own, wanted) != 0)
+        return at_fail(cx, AT_ERROR_UNSUPPORTED, "%s: the class is %s, here it must be %s", what,
+                       own, wanted);
+    if (!own) own = wanted;
+    if (!own) own = text_of(cJSON_GetArrayItem(writers, 0));
+    if (!own)
+        at_fail(cx, AT_ERROR_FORMAT, "%s: names no class (\"_class_name\" or \"architectures\")",
+                what);
+    return own;
 }
 
 static at_module *configured(at_context *cx, at_config *config, const char *wanted)
 {
     if (!config) return NULL;
-    const char *what = at_config_what(config), *name = class_name(config);
-    if (!name) name = wanted;
-    if (!name)
-        return at_fail(cx, AT_ERROR_FORMAT,
-                       "%s: names no class (\"_class_name\" or \"architectures\")", what);
-    if (wanted && strcmp(name, wanted) != 0)
-        return at_fail(cx, AT_ERROR_UNSUPPORTED, "%s: the class is %s, here it must be %s", what,
-                       name, wanted);
+    const char *what = at_config_what(config), *name = class_name(cx, config, wanted);
+    if (!name) return NULL;
     const at_module_class *class = at_module_class_of(name);
     if (!class)
         return at_fail(cx, AT_ERROR_UNSUPPORTED, "%s: the class %s is not supported", what, name);

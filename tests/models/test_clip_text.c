@@ -51,9 +51,24 @@ static void test_too_long(void **state)
     network_close(n);
 }
 
+/* A folder that another class wrote, as transformers reads it: what the index wants counts. */
+static void test_other_architecture(void **state)
+{
+    (void)state;
+    at_context *cx = f32_context();
+    at_module *clip = at_module_load(cx, AT_FIXTURES "/networks/clip_projection", "CLIPTextModel");
+    assert_fine(cx);
+    assert_string_equal(clip->class->name, "CLIPTextModel");
+    at_module_free(clip);
+    assert_null(at_module_load(cx, AT_FIXTURES "/networks/vae_flux", "CLIPTextModel"));
+    assert_int_equal(at_error_status(cx), AT_ERROR_UNSUPPORTED);
+    at_context_free(cx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_networks),
-                                       cmocka_unit_test(test_too_long)};
+                                       cmocka_unit_test(test_too_long),
+                                       cmocka_unit_test(test_other_architecture)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
