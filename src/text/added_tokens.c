@@ -113,7 +113,7 @@ bool at_added_tokens_add(at_context *cx, at_added_tokens *a, const at_added_toke
     t->pattern.size = 0;
     at_text_add(cx, &t->pattern, given->content, given->size);
     bool at_start = true;
-    if (given->normalized) at_normalize(cx, normalizer, &t->pattern, &at_start);
+    if (given->normalized) at_normalizer_apply(cx, normalizer, &t->pattern, &at_start);
     return !at_failed(cx) &&
            at_map_set(cx, a->by_id, (const char *)&t->id, sizeof t->id, t - a->tokens);
 }
@@ -261,11 +261,10 @@ bool at_added_tokens_is_special(const at_added_tokens *a, const char *content, s
     return t && t->as.special;
 }
 
-const at_added_token *at_added_tokens_find(const at_added_tokens *a, const char *content,
-                                           size_t size)
+void at_added_tokens_contents(at_context *cx, const at_added_tokens *a, at_map *contents)
 {
-    const token *t = find(a, content, size);
-    return t ? &t->as : NULL;
+    for (size_t i = 0; i < a->count; i++)
+        at_map_set(cx, contents, a->tokens[i].content, a->tokens[i].as.size, 1);
 }
 
 size_t at_added_tokens_beyond(const at_added_tokens *a, const at_model *model)
@@ -273,6 +272,7 @@ size_t at_added_tokens_beyond(const at_added_tokens *a, const at_model *model)
     size_t count = 0;
     int32_t id;
     for (size_t i = 0; i < a->count; i++)
-        count += !at_vocabulary_id(model->vocabulary, a->tokens[i].content, a->tokens[i].as.size, &id);
+        count +=
+            !at_vocabulary_id(model->vocabulary, a->tokens[i].content, a->tokens[i].as.size, &id);
     return count;
 }

@@ -69,7 +69,8 @@ bool at_bpe_merge(at_context *cx, at_model *model, const char *left, size_t left
     if (!at_ok(cx) || (b->count * 4 >= b->capacity * 3 && !grow(cx, b))) return false;
     b->joined.size = 0;
     at_text_add(cx, &b->joined, left, left_size);
-    at_text_add(cx, &b->joined, right + AT_MIN(skip, right_size), right_size - AT_MIN(skip, right_size));
+    at_text_add(cx, &b->joined, right + AT_MIN(skip, right_size),
+                right_size - AT_MIN(skip, right_size));
     if (at_failed(cx)) return false;
     if (!at_vocabulary_id(v, left, left_size, &left_id) ||
         !at_vocabulary_id(v, right, right_size, &right_id) ||
@@ -190,7 +191,8 @@ static void add_characters(at_context *cx, const bpe *b, word *w, const char *te
     at_text name = {0};
     int32_t id, unk_id = -1;
     bool waiting = false;
-    if (b->unk_token) at_vocabulary_id(b->base.vocabulary, b->unk_token, strlen(b->unk_token), &unk_id);
+    if (b->unk_token)
+        at_vocabulary_id(b->base.vocabulary, b->unk_token, strlen(b->unk_token), &unk_id);
     for (size_t i = 0, n; i < size && !at_failed(cx); i += n) {
         n = at_utf8_size((unsigned char)text[i]);
         name.size = 0;
@@ -290,7 +292,8 @@ static bool parse_merge(at_context *cx, at_model *model, const cJSON *item, cons
         const char *space = strchr(left, ' ');
         left_size = space ? (size_t)(space - left) : 0;
         right = space && !strchr(space + 1, ' ') ? space + 1 : NULL;
-    } else if (cJSON_IsArray(item) && item->child && item->child->next && !item->child->next->next) {
+    } else if (cJSON_IsArray(item) && item->child && item->child->next &&
+               !item->child->next->next) {
         left = at_json_text(item->child);
         right = at_json_text(item->child->next);
         left_size = left ? strlen(left) : 0;

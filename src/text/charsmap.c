@@ -70,8 +70,10 @@ at_charsmap *at_charsmap_from_base64(at_context *cx, const char *text, const cha
         bytes[size++] = (uint8_t)(group >> left);
     }
     at_charsmap *map = NULL;
-    if (fine) map = at_charsmap_new(cx, bytes, size, what);
-    else at_fail(cx, AT_ERROR_FORMAT, "%s: the precompiled charsmap is not base64", what);
+    if (fine)
+        map = at_charsmap_new(cx, bytes, size, what);
+    else
+        at_fail(cx, AT_ERROR_FORMAT, "%s: the precompiled charsmap is not base64", what);
     at_free(bytes);
     return map;
 }
@@ -134,8 +136,10 @@ void at_charsmap_normalize(at_context *cx, const at_charsmap *map, const char *t
         for (size_t i = start, bytes; i < end; i += bytes) {
             bytes = at_utf8_size((unsigned char)text[i]);
             replacement = replacement_of(map, text + i, bytes, &n);
-            if (replacement) at_text_add(cx, out, replacement, n);
-            else at_text_add(cx, out, text + i, bytes);
+            if (replacement)
+                at_text_add(cx, out, replacement, n);
+            else
+                at_text_add(cx, out, text + i, bytes);
         }
     }
 }

@@ -13,7 +13,7 @@ struct step {
                     Metaspace: one character */
     char *space; /* CTC: the token between words */
     bool cleanup;
-    bool drops_first; /* Metaspace: a mark in the first token is no space */
+    bool drops_first;   /* Metaspace: a mark in the first token is no space */
     size_t left, right; /* Strip: at most so many characters */
     at_regex *regex;    /* Replace */
 };
@@ -53,10 +53,10 @@ static void replace(at_context *cx, at_text *text, const char *from, const char 
 
 static void clean_up(at_context *cx, at_text *text)
 {
-    static const char *const pairs[][2] = {
-        {" .", "."},     {" ?", "?"},   {" !", "!"},           {" ,", ","},   {" ' ", "'"},
-        {" n't", "n't"}, {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"},
-        {" 're", "'re"}};
+    static const char *const pairs[][2] = {{" .", "."},     {" ?", "?"},           {" !", "!"},
+                                           {" ,", ","},     {" ' ", "'"},          {" n't", "n't"},
+                                           {" 'm", "'m"},   {" do not", " don't"}, {" 's", "'s"},
+                                           {" 've", "'ve"}, {" 're", "'re"}};
     for (size_t i = 0; i < AT_COUNT(pairs); i++) replace(cx, text, pairs[i][0], pairs[i][1]);
 }
 
@@ -143,7 +143,8 @@ static int byte_of(const char *token, size_t size)
 static void emit_bytes(at_context *cx, at_text *bytes, at_pieces *out)
 {
     if (bytes->size == 0) return;
-    if (at_utf8_valid(bytes->data, bytes->size)) emit(cx, out, bytes->data, bytes->size);
+    if (at_utf8_valid(bytes->data, bytes->size))
+        emit(cx, out, bytes->data, bytes->size);
     else
         for (size_t i = 0; i < bytes->size; i++) emit(cx, out, "\xef\xbf\xbd", 3);
     bytes->size = 0;
@@ -228,14 +229,19 @@ static void apply_ctc(at_context *cx, const step *s, const at_pieces *in, at_pie
     }
 }
 
+static bool is_python_space(int32_t c)
+{
+    return at_is_space(c) || (c >= 0x1c && c <= 0x1f);
+}
+
 /* Not of the library: what CLIPTokenizer does with the decoded text (str.strip). */
 static void apply_trim(at_context *cx, const step *s, const at_pieces *in, at_pieces *out)
 {
     const char *text = in->text.data;
     size_t start = 0, end = in->text.size, n;
     (void)s;
-    while (start < end && at_is_space(at_utf8_next(text + start, &n))) start += n;
-    while (end > start && at_is_space(at_utf8_next(text + end - at_utf8_last(text, end), &n)))
+    while (start < end && is_python_space(at_utf8_next(text + start, &n))) start += n;
+    while (end > start && is_python_space(at_utf8_next(text + end - at_utf8_last(text, end), &n)))
         end -= n;
     emit(cx, out, text + start, end - start);
 }
@@ -277,8 +283,10 @@ static void parse_replace(at_context *cx, step *s, const cJSON *json, const char
     const char *text = at_json_text(cJSON_GetObjectItemCaseSensitive(pattern, "String"));
     const char *regex = at_json_text(cJSON_GetObjectItemCaseSensitive(pattern, "Regex"));
     s->text = copy_field(cx, json, "content", what);
-    if (text || regex) s->regex = at_regex_new(cx, text ? text : regex, text != NULL, what);
-    else at_fail(cx, AT_ERROR_FORMAT, "%s: Replace without a pattern", what);
+    if (text || regex)
+        s->regex = at_regex_new(cx, text ? text : regex, text != NULL, what);
+    else
+        at_fail(cx, AT_ERROR_FORMAT, "%s: Replace without a pattern", what);
 }
 
 static void parse_strip(at_context *cx, step *s, const cJSON *json, const char *what)
@@ -352,7 +360,7 @@ void at_decoder_free(at_decoder *decoder)
     at_free(decoder);
 }
 
-void at_decode(at_context *cx, const at_decoder *decoder, at_pieces *tokens, at_text *out)
+void at_decoder_apply(at_context *cx, const at_decoder *decoder, at_pieces *tokens, at_text *out)
 {
     for (size_t i = 0; decoder && i < decoder->count && at_ok(cx); i++) {
         at_pieces next = {0};

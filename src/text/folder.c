@@ -12,15 +12,15 @@ enum { FILE_LIMIT = 256 << 20 };
 
 #define MARK "\u2581" /* sentencepiece's space */
 #define SEQUENCE(list, steps) "{\"type\":\"Sequence\",\"" list "\":[" steps "]}"
-#define METASPACE(scheme, split)                                                                   \
-    "{\"type\":\"Metaspace\",\"replacement\":\"" MARK "\",\"prepend_scheme\":\"" scheme            \
+#define METASPACE(scheme, split)                                                        \
+    "{\"type\":\"Metaspace\",\"replacement\":\"" MARK "\",\"prepend_scheme\":\"" scheme \
     "\",\"split\":" split "}"
-#define BYTE_LEVEL(space, regex)                                                                   \
+#define BYTE_LEVEL(space, regex) \
     "{\"type\":\"ByteLevel\",\"add_prefix_space\":" space ",\"use_regex\":" regex "}"
-#define SPLIT_REGEX(regex, behavior, invert)                                                       \
-    "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" regex "\"},\"behavior\":\"" behavior           \
+#define SPLIT_REGEX(regex, behavior, invert)                                             \
+    "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" regex "\"},\"behavior\":\"" behavior \
     "\",\"invert\":" invert "}"
-#define REPLACE(from, to)                                                                          \
+#define REPLACE(from, to) \
     "{\"type\":\"Replace\",\"pattern\":{\"String\":\"" from "\"},\"content\":\"" to "\"}"
 #define STEP(type) "{\"type\":\"" type "\"}"
 #define BYTES_AND_FUSE STEP("ByteFallback") "," STEP("Fuse")
@@ -42,16 +42,17 @@ static const char t5_pre_tokenizer[] =
 
 static const char qwen2_pre_tokenizer[] = SEQUENCE(
     "pretokenizers",
-    SPLIT_REGEX("(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}| "
-                "?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+",
-                "Isolated", "false") ",%s");
+    SPLIT_REGEX(
+        "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}| "
+        "?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+",
+        "Isolated", "false") ",%s");
 
 static bool build_clip(at_context *cx, const at_folder *f, at_tokenizer *t)
 {
-    t->model = at_folder_bpe(
-        cx, f,
-        &(at_bpe_options){.unk_token = at_folder_named(f, AT_UNK).token.content,
-                          .end_of_word_suffix = "</w>"});
+    t->model =
+        at_folder_bpe(cx, f,
+                      &(at_bpe_options){.unk_token = at_folder_named(f, AT_UNK).token.content,
+                                        .end_of_word_suffix = "</w>"});
     return t->model &&
            at_tokenizer_set_stages(cx, t, clip_normalizer, clip_pre_tokenizer, clip_decoder);
 }
@@ -76,13 +77,13 @@ static bool build_albert(at_context *cx, const at_folder *f, at_tokenizer *t)
         charsmap ? charsmap : "");
     bool space = at_folder_flag(f, "add_prefix_space", true);
     t->model = at_folder_unigram(cx, f, 1);
-    bool fine =
-        t->model && normalizer &&
-        at_tokenizer_set_stages(
-            cx, t, normalizer,
-            space ? t5_pre_tokenizer
-                  : SEQUENCE("pretokenizers", STEP("WhitespaceSplit") "," METASPACE("never", "true")),
-            space ? METASPACE("always", "true") : METASPACE("never", "true"));
+    bool fine = t->model && normalizer &&
+                at_tokenizer_set_stages(
+                    cx, t, normalizer,
+                    space ? t5_pre_tokenizer
+                          : SEQUENCE("pretokenizers",
+                                     STEP("WhitespaceSplit") "," METASPACE("never", "true")),
+                    space ? METASPACE("always", "true") : METASPACE("never", "true"));
     at_free(charsmap);
     at_free(normalizer);
     return fine;
@@ -92,10 +93,12 @@ static bool build_bert(at_context *cx, const at_folder *f, at_tokenizer *t)
 {
     bool lower = at_folder_flag(f, "do_lower_case", true);
     bool accents = at_folder_flag(f, "strip_accents", lower);
-    char *normalizer = at_format(
-        cx, "{\"type\":\"BertNormalizer\",\"handle_chinese_chars\":%s,\"strip_accents\":%s,\"lowercase\":%s}",
-        at_folder_flag(f, "tokenize_chinese_chars", true) ? "true" : "false",
-        accents ? "true" : "false", lower ? "true" : "false");
+    char *normalizer =
+        at_format(cx,
+                  "{\"type\":\"BertNormalizer\",\"handle_chinese_chars\":%s,\"strip_accents\":%s,"
+                  "\"lowercase\":%s}",
+                  at_folder_flag(f, "tokenize_chinese_chars", true) ? "true" : "false",
+                  accents ? "true" : "false", lower ? "true" : "false");
     const char *unk = at_folder_named(f, AT_UNK).token.content;
     t->model = normalizer ? at_folder_wordpiece(cx, f, unk ? unk : "None") : NULL;
     bool fine = t->model && at_tokenizer_set_stages(
@@ -110,29 +113,31 @@ static bool build_llama(at_context *cx, const at_folder *f, at_tokenizer *t)
     bool space = at_folder_flag(f, "add_prefix_space", true);
     bool legacy = at_folder_flag(f, "legacy", false);
     t->model = at_folder_bpe(cx, f, &(at_bpe_options){.fuse_unk = true, .byte_fallback = true});
-    const char *pre = !space    ? METASPACE("never", "false")
+    const char *pre = !space   ? METASPACE("never", "false")
                       : legacy ? METASPACE("always", "false")
-                                : METASPACE("first", "false");
+                               : METASPACE("first", "false");
     const char *decoder =
-        space ? SEQUENCE("decoders", REPLACE(MARK, " ") "," BYTES_AND_FUSE
-                         ",{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}")
+        space ? SEQUENCE(
+                    "decoders",
+                    REPLACE(MARK,
+                            " ") "," BYTES_AND_FUSE
+                                 ",{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}")
               : SEQUENCE("decoders", REPLACE(MARK, " ") "," BYTES_AND_FUSE);
     return t->model && at_tokenizer_set_stages(cx, t, NULL, pre, decoder);
 }
 
 static bool build_gemma(at_context *cx, const at_folder *f, at_tokenizer *t)
 {
-    t->model = at_folder_bpe(
-        cx, f,
-        &(at_bpe_options){.unk_token = at_folder_named(f, AT_UNK).token.content,
-                          .fuse_unk = true,
-                          .byte_fallback = true});
-    return t->model &&
-           at_tokenizer_set_stages(
-               cx, t, REPLACE(" ", MARK),
-               "{\"type\":\"Split\",\"pattern\":{\"String\":\" \"},\"behavior\":"
-               "\"MergedWithPrevious\",\"invert\":false}",
-               SEQUENCE("decoders", REPLACE(MARK, " ") "," BYTES_AND_FUSE));
+    t->model =
+        at_folder_bpe(cx, f,
+                      &(at_bpe_options){.unk_token = at_folder_named(f, AT_UNK).token.content,
+                                        .fuse_unk = true,
+                                        .byte_fallback = true});
+    return t->model && at_tokenizer_set_stages(
+                           cx, t, REPLACE(" ", MARK),
+                           "{\"type\":\"Split\",\"pattern\":{\"String\":\" \"},\"behavior\":"
+                           "\"MergedWithPrevious\",\"invert\":false}",
+                           SEQUENCE("decoders", REPLACE(MARK, " ") "," BYTES_AND_FUSE));
 }
 
 /* GPT-2 and RoBERTa */
@@ -141,9 +146,9 @@ static bool build_gpt2(at_context *cx, const at_folder *f, at_tokenizer *t)
     bool space = at_folder_flag(f, "add_prefix_space", false);
     t->model = at_folder_bpe(cx, f, &(at_bpe_options){0});
     return t->model &&
-           at_tokenizer_set_stages(
-               cx, t, NULL, space ? BYTE_LEVEL("true", "true") : BYTE_LEVEL("false", "true"),
-               STEP("ByteLevel"));
+           at_tokenizer_set_stages(cx, t, NULL,
+                                   space ? BYTE_LEVEL("true", "true") : BYTE_LEVEL("false", "true"),
+                                   STEP("ByteLevel"));
 }
 
 static bool build_qwen2(at_context *cx, const at_folder *f, at_tokenizer *t)
@@ -183,8 +188,11 @@ static bool set_ends(at_context *cx, const at_folder *f, at_tokenizer *t, ends h
         first = at_folder_named_id(f, t, AT_CLS);
         last = at_folder_named_id(f, t, AT_SEP);
         break;
-    case OWN_BOS_EOS: first = at_folder_named_id(f, t, AT_BOS); /* fall through */
-    case OWN_EOS: last = at_folder_named_id(f, t, AT_EOS); break;
+    case OWN_BOS_EOS:
+        first = at_folder_named_id(f, t, AT_BOS); /* fall through */
+    case OWN_EOS:
+        last = at_folder_named_id(f, t, AT_EOS);
+        break;
     case FROM_FILE: /* the two flags count only without a tokenizer.json */
         if (f->tokenizer) break;
         if (at_folder_flag(f, "add_bos_token", false)) first = at_folder_named_id(f, t, AT_BOS);
@@ -209,10 +217,7 @@ static const class_row classes[] = {
       false},
      build_clip,
      OWN_BOS_EOS},
-    {{"T5Tokenizer",
-      {NULL, "</s>", "<unk>", NULL, "<pad>", NULL, NULL},
-      "spiece.model",
-      false},
+    {{"T5Tokenizer", {NULL, "</s>", "<unk>", NULL, "<pad>", NULL, NULL}, "spiece.model", false},
      build_t5,
      OWN_EOS},
     {{"BertTokenizer", {NULL, NULL, "[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"}, NULL, false},
@@ -233,10 +238,7 @@ static const class_row classes[] = {
       false},
      build_gpt2,
      FROM_FILE},
-    {{"RobertaTokenizer",
-      {"<s>", "</s>", "<unk>", "</s>", "<pad>", "<s>", "<mask>"},
-      NULL,
-      false},
+    {{"RobertaTokenizer", {"<s>", "</s>", "<unk>", "</s>", "<pad>", "<s>", "<mask>"}, NULL, false},
      build_gpt2,
      OWN_CLS_SEP},
     {{"Qwen2Tokenizer",
@@ -260,15 +262,15 @@ static const class_row as_file = {
     FROM_FILE};
 /* A sentencepiece file as it is. */
 static const class_row as_spm = {
-    {"TokenizersBackend", {"<s>", "</s>", "<unk>", NULL, NULL, NULL, NULL}, "tokenizer.model", false},
+    {"TokenizersBackend", {NULL, NULL, NULL, NULL, NULL, NULL, NULL}, "tokenizer.model", false},
     build_json,
     FROM_FILE};
 
 static const class_row *class_named(const char *name)
 {
-    static const char *const aliases[][2] = {
-        {"MT5Tokenizer", "T5Tokenizer"}, {"DistilBertTokenizer", "BertTokenizer"},
-        {"ElectraTokenizer", "BertTokenizer"}};
+    static const char *const aliases[][2] = {{"MT5Tokenizer", "T5Tokenizer"},
+                                             {"DistilBertTokenizer", "BertTokenizer"},
+                                             {"ElectraTokenizer", "BertTokenizer"}};
     size_t size = strlen(name);
     if (size > 4 && strcmp(name + size - 4, "Fast") == 0) size -= 4;
     for (size_t i = 0; i < AT_COUNT(aliases); i++)
@@ -320,8 +322,8 @@ static bool contradicts(const at_folder *f, const class_row *row)
     const cJSON *parts[] = {pre, decoder};
     for (size_t i = 0; i < AT_COUNT(parts); i++) {
         const char *type = at_json_text(cJSON_GetObjectItemCaseSensitive(parts[i], "type"));
-        const cJSON *list = cJSON_GetObjectItemCaseSensitive(
-            parts[i], i == 0 ? "pretokenizers" : "decoders");
+        const cJSON *list =
+            cJSON_GetObjectItemCaseSensitive(parts[i], i == 0 ? "pretokenizers" : "decoders");
         if (type && strcmp(type, "ByteLevel") == 0) return true;
         for (const cJSON *step = list ? list->child : NULL; step; step = step->next) {
             type = at_json_text(cJSON_GetObjectItemCaseSensitive(step, "type"));
@@ -352,11 +354,14 @@ static cJSON *read_json(at_context *cx, const char *folder, const char *name, ch
         char *text = at_file_read(cx, path, FILE_LIMIT, &size);
         if (text && !at_utf8_valid(text, size))
             at_fail(cx, AT_ERROR_FORMAT, "%s: not valid UTF-8", path);
-        else if (text) json = at_json_parse(cx, text, size, path);
+        else if (text)
+            json = at_json_parse(cx, text, size, path);
         at_free(text);
     }
-    if (path_out) *path_out = path;
-    else at_free(path);
+    if (path_out)
+        *path_out = path;
+    else
+        at_free(path);
     return json;
 }
 
@@ -378,8 +383,22 @@ static void read_spm(at_context *cx, at_folder *f)
     if (f->spm_data) at_sentencepiece_parse(cx, f->spm_data, size, f->spm_path, &f->spm);
 }
 
+/* Bos, eos and unk of a sentencepiece file that is read as it is. */
+static void name_spm_tokens(at_context *cx, at_folder *f)
+{
+    const int32_t ids[] = {
+        [AT_BOS] = f->spm.bos_id, [AT_EOS] = f->spm.eos_id, [AT_UNK] = f->spm.unk_id};
+    for (size_t n = 0; n < AT_COUNT(ids); n++) {
+        if (ids[n] < 0 || (size_t)ids[n] >= f->spm.count) continue;
+        const at_spm_piece *p = &f->spm.pieces[ids[n]];
+        f->spm_tokens[n] = at_alloc(cx, p->size + 1, 1);
+        if (f->spm_tokens[n]) memcpy(f->spm_tokens[n], p->text, p->size);
+    }
+}
+
 static void close_folder(at_folder *f)
 {
+    for (int n = 0; n < AT_NAMED; n++) at_free(f->spm_tokens[n]);
     cJSON_Delete(f->config);
     cJSON_Delete(f->map);
     cJSON_Delete(f->added);
@@ -434,6 +453,7 @@ at_tokenizer *at_tokenizer_open_as(at_context *cx, const char *path, const char 
         if (row->build == build_t5)
             f.extra_ids = at_field_count(cx, f.config, "extra_ids", 100, 100000, path);
         if (!f.tokenizer) read_spm(cx, &f);
+        if (row == &as_spm) name_spm_tokens(cx, &f);
         if (at_ok(cx)) build(cx, &f, row, t);
     }
     close_folder(&f);

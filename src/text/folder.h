@@ -6,13 +6,22 @@
 #include "text/sentencepiece.h"
 #include "text/tokenizer_parts.h"
 
-typedef enum at_named { AT_BOS, AT_EOS, AT_UNK, AT_SEP, AT_PAD, AT_CLS, AT_MASK, AT_NAMED } at_named;
+typedef enum at_named {
+    AT_BOS,
+    AT_EOS,
+    AT_UNK,
+    AT_SEP,
+    AT_PAD,
+    AT_CLS,
+    AT_MASK,
+    AT_NAMED
+} at_named;
 
 /* What a class of transformers lays down; the rest comes from the folder. */
 typedef struct at_tokenizer_class {
-    const char *name;              /* without "Fast" */
-    const char *tokens[AT_NAMED];  /* its defaults; NULL: none */
-    const char *sentencepiece;     /* its name for such a file; NULL: it reads none */
+    const char *name;             /* without "Fast" */
+    const char *tokens[AT_NAMED]; /* its defaults; NULL: none */
+    const char *sentencepiece;    /* its name for such a file; NULL: it reads none */
     bool pad_left;
 } at_tokenizer_class;
 
@@ -26,8 +35,9 @@ typedef struct at_folder {
     char *tokenizer_path;
     char *spm_data; /* the bytes that spm points into */
     char *spm_path;
-    at_sentencepiece spm; /* no pieces: there is none */
-    int64_t extra_ids;    /* T5: tokens <extra_id_0> and so on; 0 for others */
+    at_sentencepiece spm;       /* no pieces: there is none */
+    char *spm_tokens[AT_NAMED]; /* what the sentencepiece file calls them, where that counts */
+    int64_t extra_ids;          /* T5: tokens <extra_id_0> and so on; 0 for others */
 } at_folder;
 
 /* A special token as transformers keeps it. */

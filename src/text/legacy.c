@@ -41,7 +41,8 @@ static bool read_merges(at_context *cx, at_model *bpe, const char *path)
         size_t left = space ? (size_t)(space - line) : size;
         if (!space || memchr(space + 1, ' ', size - left - 1))
             at_fail(cx, AT_ERROR_FORMAT, "%s: a line is not a pair of tokens", path);
-        else at_bpe_merge(cx, bpe, line, left, space + 1, size - left - 1, path);
+        else
+            at_bpe_merge(cx, bpe, line, left, space + 1, size - left - 1, path);
     }
     at_free(text);
     return !at_failed(cx);
@@ -228,7 +229,8 @@ static const cJSON *json_charsmap(const at_folder *folder)
 {
     const cJSON *normalizer = cJSON_GetObjectItemCaseSensitive(folder->tokenizer, "normalizer");
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(normalizer, "normalizers");
-    for (const cJSON *step = list ? list->child : normalizer; step; step = list ? step->next : NULL) {
+    for (const cJSON *step = list ? list->child : normalizer; step;
+         step = list ? step->next : NULL) {
         const char *type = at_json_text(cJSON_GetObjectItemCaseSensitive(step, "type"));
         if (type && strcmp(type, "Precompiled") == 0) return step;
     }
@@ -258,22 +260,25 @@ bool at_folder_from_spm(at_context *cx, const at_folder *folder, at_tokenizer *t
         if (t->model && add_spm_scores(cx, folder, t->model))
             at_unigram_finish(cx, t->model, spm->unk_id, spm->byte_fallback, folder->spm_path);
     } else if (unk) {
-        t->model = bpe_from_spm(
-            cx, folder,
-            &(at_bpe_options){
-                .unk_token = unk, .fuse_unk = true, .byte_fallback = spm->byte_fallback});
+        t->model = bpe_from_spm(cx, folder,
+                                &(at_bpe_options){.unk_token = unk,
+                                                  .fuse_unk = true,
+                                                  .byte_fallback = spm->byte_fallback});
     }
     at_free(unk);
     char *charsmap = at_folder_charsmap(cx, folder);
-    char *normalizer = at_format(
-        cx, "{\"type\":\"Sequence\",\"normalizers\":[%s%s{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},"
-            "\"content\":\"\u2581\"}]}",
-        charsmap ? charsmap : "", charsmap ? "," : "");
-    const char *bytes = spm->byte_fallback ? ",{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}" : "";
-    char *decoder = at_format(cx,
-                              "{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":"
-                              "{\"String\":\"\u2581\"},\"content\":\" \"}%s]}",
-                              bytes);
+    char *normalizer = at_format(cx,
+                                 "{\"type\":\"Sequence\",\"normalizers\":[%s%s{\"type\":"
+                                 "\"Replace\",\"pattern\":{\"String\":\" \"},"
+                                 "\"content\":\"\u2581\"}]}",
+                                 charsmap ? charsmap : "", charsmap ? "," : "");
+    const char *bytes =
+        spm->byte_fallback ? ",{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}" : "";
+    char *decoder =
+        at_format(cx,
+                  "{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":"
+                  "{\"String\":\"\u2581\"},\"content\":\" \"}%s]}",
+                  bytes);
     bool fine = normalizer && decoder && t->model &&
                 at_tokenizer_set_stages(cx, t, normalizer, NULL, decoder);
     at_free(charsmap);

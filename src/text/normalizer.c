@@ -66,8 +66,10 @@ static void filter(at_context *cx, const at_text *in, at_text *out, bool *start,
 {
     for (size_t i = 0, n; i < in->size && !at_failed(cx); i += n) {
         int32_t c = at_utf8_next(in->data + i, &n);
-        if (keep(c)) at_utf8_add(cx, out, map ? map(c) : c);
-        else if (out->size == 0) *start = false;
+        if (keep(c))
+            at_utf8_add(cx, out, map ? map(c) : c);
+        else if (out->size == 0)
+            *start = false;
     }
 }
 
@@ -302,7 +304,8 @@ void at_normalizer_free(at_normalizer *normalizer)
     at_free(normalizer);
 }
 
-void at_normalize(at_context *cx, const at_normalizer *normalizer, at_text *text, bool *at_start)
+void at_normalizer_apply(at_context *cx, const at_normalizer *normalizer, at_text *text,
+                         bool *at_start)
 {
     for (size_t i = 0; normalizer && i < normalizer->count && at_ok(cx); i++) {
         const step *s = &normalizer->steps[i];

@@ -140,13 +140,14 @@ size_t at_post_processor_added(const at_post_processor *p)
     return added;
 }
 
-void at_post_process(at_context *cx, const at_post_processor *p, at_ids *ids)
+void at_post_processor_apply(at_context *cx, const at_post_processor *p, at_ids *ids)
 {
     for (size_t i = 0; p && i < p->count && !at_failed(cx); i++) {
         const at_ids *items = &p->steps[i].items;
         at_ids out = {0};
         for (size_t k = 0; k < items->count; k++) {
-            if (items->ids[k] != SEQUENCE) at_ids_add(cx, &out, items->ids[k]);
+            if (items->ids[k] != SEQUENCE)
+                at_ids_add(cx, &out, items->ids[k]);
             else
                 for (size_t n = 0; n < ids->count; n++) at_ids_add(cx, &out, ids->ids[n]);
         }

@@ -17,11 +17,11 @@ struct step {
     bool (*matches)(int32_t c); /* for steps that look at single characters */
     at_regex *regex;            /* Split; ByteLevel with use_regex */
     bool invert;
-    bool prefix_space;       /* ByteLevel */
-    char *replacement;       /* Metaspace: one character */
-    scheme scheme;           /* Metaspace */
-    bool split;              /* Metaspace */
-    size_t length;           /* FixedLength, in characters */
+    bool prefix_space; /* ByteLevel */
+    char *replacement; /* Metaspace: one character */
+    scheme scheme;     /* Metaspace */
+    bool split;        /* Metaspace */
+    size_t length;     /* FixedLength, in characters */
 };
 
 struct at_pre_tokenizer {
@@ -90,8 +90,10 @@ static size_t join_forward(part *items, size_t count, behavior how)
     for (size_t i = 0; i < count; i++) {
         bool match = items[i].match;
         bool joins = how == CONTIGUOUS ? match == previous : match && !previous;
-        if (joins && kept > 0) items[kept - 1].end = items[i].end;
-        else items[kept++] = (part){items[i].start, items[i].end, false};
+        if (joins && kept > 0)
+            items[kept - 1].end = items[i].end;
+        else
+            items[kept++] = (part){items[i].start, items[i].end, false};
         previous = match;
     }
     return kept;
@@ -103,8 +105,10 @@ static size_t join_next(part *items, size_t count)
     bool previous = false;
     for (size_t i = count; i-- > 0;) {
         bool match = items[i].match;
-        if (match && !previous && first < count) items[first].start = items[i].start;
-        else items[--first] = (part){items[i].start, items[i].end, false};
+        if (match && !previous && first < count)
+            items[first].start = items[i].start;
+        else
+            items[--first] = (part){items[i].start, items[i].end, false};
         previous = match;
     }
     memmove(items, items + first, (count - first) * sizeof *items);
@@ -173,8 +177,10 @@ static void apply_byte_level(at_context *cx, const step *s, const char *text, si
         size = spaced.size;
     }
     if (!at_failed(cx)) {
-        if (s->regex) apply_split(cx, s, text, size, at_start, &words);
-        else at_pieces_add(cx, &words, text, size, -1, at_start);
+        if (s->regex)
+            apply_split(cx, s, text, size, at_start, &words);
+        else
+            at_pieces_add(cx, &words, text, size, -1, at_start);
     }
     for (size_t i = 0; i < words.count && !at_failed(cx); i++) {
         const at_piece *word = &words.items[i];
@@ -227,8 +233,10 @@ static void apply_metaspace(at_context *cx, const step *s, const char *text, siz
         start = i + 1;
     }
     if (!at_failed(cx)) {
-        if (s->split) split_metaspace(cx, s, &marked, at_start, out);
-        else at_pieces_add(cx, out, marked.data, marked.size, -1, at_start);
+        if (s->split)
+            split_metaspace(cx, s, &marked, at_start, out);
+        else
+            at_pieces_add(cx, out, marked.data, marked.size, -1, at_start);
     }
     at_text_free(&marked);
 }
@@ -270,8 +278,10 @@ static void parse_split(at_context *cx, step *s, const cJSON *json, const char *
     s->apply = apply_split;
     s->invert = at_field_bool(cx, json, "invert", false, what);
     parse_behavior(cx, s, json, what);
-    if (text || regex) s->regex = at_regex_new(cx, text ? text : regex, text != NULL, what);
-    else at_fail(cx, AT_ERROR_FORMAT, "%s: Split without a pattern", what);
+    if (text || regex)
+        s->regex = at_regex_new(cx, text ? text : regex, text != NULL, what);
+    else
+        at_fail(cx, AT_ERROR_FORMAT, "%s: Split without a pattern", what);
 }
 
 static void parse_byte_level(at_context *cx, step *s, const cJSON *json, const char *what)
@@ -303,10 +313,14 @@ static void parse_metaspace(at_context *cx, step *s, const cJSON *json, const ch
     s->replacement = one_character(cx, json, "replacement", what);
     s->split = at_field_bool(cx, json, "split", true, what);
     if (!name) return;
-    if (strcmp(name, "always") == 0) s->scheme = ALWAYS;
-    else if (strcmp(name, "first") == 0) s->scheme = FIRST;
-    else if (strcmp(name, "never") == 0) s->scheme = NEVER;
-    else at_fail(cx, AT_ERROR_FORMAT, "%s: prepend_scheme \"%.40s\" is not known", what, name);
+    if (strcmp(name, "always") == 0)
+        s->scheme = ALWAYS;
+    else if (strcmp(name, "first") == 0)
+        s->scheme = FIRST;
+    else if (strcmp(name, "never") == 0)
+        s->scheme = NEVER;
+    else
+        at_fail(cx, AT_ERROR_FORMAT, "%s: prepend_scheme \"%.40s\" is not known", what, name);
     if (!at_field_bool(cx, json, "add_prefix_space", true, what) && s->scheme != NEVER)
         at_fail(cx, AT_ERROR_FORMAT, "%s: add_prefix_space does not match prepend_scheme", what);
 }
@@ -417,7 +431,7 @@ void at_pre_tokenizer_free(at_pre_tokenizer *p)
     at_free(p);
 }
 
-void at_pre_tokenize(at_context *cx, const at_pre_tokenizer *p, at_pieces *pieces)
+void at_pre_tokenizer_apply(at_context *cx, const at_pre_tokenizer *p, at_pieces *pieces)
 {
     for (size_t k = 0; p && k < p->count && at_ok(cx); k++) {
         const step *s = &p->steps[k];
@@ -427,7 +441,8 @@ void at_pre_tokenize(at_context *cx, const at_pre_tokenizer *p, at_pieces *piece
             const char *text = pieces->text.data + piece->start;
             if (piece->id >= 0)
                 at_pieces_add(cx, &out, text, piece->size, piece->id, piece->at_start);
-            else s->apply(cx, s, text, piece->size, piece->at_start, &out);
+            else
+                s->apply(cx, s, text, piece->size, piece->at_start, &out);
         }
         at_pieces_free(pieces);
         *pieces = out;

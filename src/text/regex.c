@@ -4,6 +4,7 @@
 #include "text/unicode.h"
 #include <ctype.h>
 #include <pcre2.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,15 +15,14 @@ struct at_regex {
     size_t size;
     bool literal;
     pcre2_code *code;
-    bool jit;
 };
 
 /* --- Translation. --- */
 
 /* Oniguruma's classes, as members of a PCRE2 class: White_Space; Alphabetic, marks, decimal digits
    and connectors. PCRE2's own \s has U+180E too, its own \w (10.42) no marks. */
-#define SPACE                                                                                      \
-    "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}"    \
+#define SPACE                                                                                   \
+    "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}" \
     "\\x{205f}\\x{3000}"
 #define NOT_SPACE                                                                                  \
     "\\x{0}-\\x{8}\\x{e}-\\x{1f}\\x{21}-\\x{84}\\x{86}-\\x{9f}\\x{a1}-\\x{167f}\\x{1681}-\\x{1fff" \
@@ -59,6 +59,30 @@ static void put_class(translation *t, const char *members, bool negated)
     put(t, t->in_class ? "" : "]");
 }
 
+/* Whether this PCRE2 (10.40 and later) knows the name as that of a script. */
+static bool is_script(const char *name, size_t size)
+{
+    char pattern[64];
+    int error;
+    size_t offset;
+    if (size < 3 || size > 40) return false;
+    snprintf(pattern, sizeof pattern, "\\p{sc:%.*s}", (int)size, name);
+    pcre2_code *code = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED,
+                                     PCRE2_UTF | PCRE2_UCP, &error, &offset, NULL);
+    pcre2_code_free(code);
+    return code != NULL;
+}
+
+/* {Name} behind \p or \P: a script is meant, where PCRE2 would take its extensions too. */
+static void translate_property(translation *t)
+{
+    if (*t->at != '{') return;
+    put(t, "{");
+    t->at++;
+    if (*t->at == '^') put(t, "^"), t->at++;
+    if (is_script(t->at, strcspn(t->at, "}"))) put(t, "sc:");
+}
+
 /* What follows a backslash; t->at is behind it. */
 static void translate_escape(translation *t)
 {
@@ -66,17 +90,22 @@ static void translate_escape(translation *t)
     if (!c) return refuse(t, "a backslash at its end");
     t->at++;
     switch (c) {
-    case 's': return put_class(t, SPACE, false);
-    case 'S': return put_class(t, t->in_class ? NOT_SPACE : SPACE, true);
-    case 'w': return put_class(t, WORD, false);
+    case 's':
+        return put_class(t, SPACE, false);
+    case 'S':
+        return put_class(t, t->in_class ? NOT_SPACE : SPACE, true);
+    case 'w':
+        return put_class(t, WORD, false);
     case 'W':
         if (t->in_class) return refuse(t, "\\W in a class");
         return put_class(t, WORD, true);
-    case 'h': return put_class(t, "0-9a-fA-F", false);
+    case 'h':
+        return put_class(t, "0-9a-fA-F", false);
     case 'H':
         if (t->in_class) return refuse(t, "\\H in a class");
         return put_class(t, "0-9a-fA-F", true);
-    case 'v': return put(t, "\\x{b}");
+    case 'v':
+        return put(t, "\\x{b}");
     case 'b':
         if (t->in_class) return put(t, "\\x{8}");
         return put(t, "(?:(?<=[" WORD "])(?![" WORD "])|(?<![" WORD "])(?=[" WORD "]))");
@@ -90,10 +119,12 @@ static void translate_escape(translation *t)
         at_text_add(t->cx, &t->out, t->at, 4);
         t->at += 4;
         return put(t, "}");
-    case 'C': return refuse(t, "\\C");
+    case 'C':
+        return refuse(t, "\\C");
     default:
         put(t, "\\");
         at_text_add(t->cx, &t->out, &c, 1);
+        if (c == 'p' || c == 'P') translate_property(t);
     }
 }
 
@@ -106,7 +137,8 @@ static void translate_group(translation *t)
     size_t n = strspn(t->at + 1, "imx-");
     if (n == 0 || (t->at[1 + n] != ':' && t->at[1 + n] != ')')) return;
     put(t, "?");
-    for (size_t i = 1; i <= n; i++) at_text_add(t->cx, &t->out, t->at[i] == 'm' ? "s" : t->at + i, 1);
+    for (size_t i = 1; i <= n; i++)
+        at_text_add(t->cx, &t->out, t->at[i] == 'm' ? "s" : t->at + i, 1);
     t->at += 1 + n;
 }
 
@@ -123,17 +155,27 @@ static void translate_brace(translation *t)
     if (low == 0) put(t, "0");
 }
 
+/* [:name:] in a class. */
+static void translate_posix(translation *t)
+{
+    static const char *const names[][2] = {
+        {"[:space:]", SPACE},        {"[:word:]", WORD},
+        {"[:digit:]", "\\p{Nd}"},    {"[:punct:]", "\\p{P}\\p{S}"},
+        {"[:xdigit:]", "0-9a-fA-F"}, {"[:ascii:]", "\\x{0}-\\x{7f}"}};
+    for (size_t i = 0; i < AT_COUNT(names); i++) {
+        size_t size = strlen(names[i][0]);
+        if (strncmp(t->at, names[i][0], size) != 0) continue;
+        t->at += size;
+        return put(t, names[i][1]);
+    }
+    refuse(t, "this class in a class");
+}
+
 static void translate_class_character(translation *t, const char *class_start)
 {
     char c = *t->at;
     if (c == ']' && t->at > class_start) t->in_class = false;
-    if (c == '[') {
-        const char *end = t->at[1] == ':' ? strstr(t->at + 2, ":]") : NULL;
-        if (!end) return refuse(t, "a class in a class");
-        at_text_add(t->cx, &t->out, t->at, (size_t)(end + 2 - t->at));
-        t->at = end + 2;
-        return;
-    }
+    if (c == '[') return translate_posix(t);
     if (c == '&' && t->at[1] == '&') return refuse(t, "&& in a class");
     at_text_add(t->cx, &t->out, &c, 1);
     t->at++;
@@ -151,9 +193,12 @@ static void translate(translation *t)
             translate_class_character(t, class_start);
         } else {
             t->at++;
-            if (c == '(') translate_group(t);
-            else if (c == '{') translate_brace(t);
-            else at_text_add(t->cx, &t->out, &c, 1);
+            if (c == '(')
+                translate_group(t);
+            else if (c == '{')
+                translate_brace(t);
+            else
+                at_text_add(t->cx, &t->out, &c, 1);
             if (c != '[') continue;
             t->in_class = true;
             if (*t->at == '^') put(t, "^"), t->at++;
@@ -185,7 +230,7 @@ static void compile(at_context *cx, at_regex *regex, const char *what)
             at_fail(cx, AT_ERROR_FORMAT, "%s: the regular expression \"%.80s\": %s", what,
                     regex->pattern, reason);
         } else {
-            regex->jit = pcre2_jit_compile(regex->code, PCRE2_JIT_COMPLETE) == 0;
+            pcre2_jit_compile(regex->code, PCRE2_JIT_COMPLETE); /* without, it interprets */
         }
     }
     pcre2_compile_context_free(context);
@@ -253,12 +298,10 @@ static bool matcher_open(at_context *cx, const at_regex *regex, matcher *m)
 {
     m->data = pcre2_match_data_create_from_pattern(regex->code, NULL);
     m->context = pcre2_match_context_create(NULL);
-    m->stack = regex->jit ? pcre2_jit_stack_create(32 << 10, JIT_STACK, NULL) : NULL;
     if (!m->data || !m->context)
         return at_fail_false(cx, AT_ERROR_MEMORY, "out of memory: matching");
     pcre2_set_match_limit(m->context, MATCH_LIMIT);
     pcre2_set_heap_limit(m->context, HEAP_LIMIT_KIB);
-    if (m->stack) pcre2_jit_stack_assign(m->context, NULL, m->stack);
     return true;
 }
 
@@ -269,16 +312,26 @@ static void matcher_close(matcher *m)
     pcre2_jit_stack_free(m->stack);
 }
 
-/* The text is known to be valid: without NO_UTF_CHECK every call would walk all of it. When the
-   JIT's stack is too small, the interpreter takes over with its own limits. */
-static int match(const at_regex *regex, const matcher *m, const char *text, size_t size,
-                 size_t start)
+/* The text is known to be valid: without NO_UTF_CHECK every call would walk all of it. */
+static int match_with(const at_regex *regex, const matcher *m, const char *text, size_t size,
+                      size_t start, uint32_t options)
 {
-    int rc = pcre2_match(regex->code, (PCRE2_SPTR)text, size, start, PCRE2_NO_UTF_CHECK, m->data,
-                         m->context);
+    return pcre2_match(regex->code, (PCRE2_SPTR)text, size, start, options | PCRE2_NO_UTF_CHECK,
+                       m->data, m->context);
+}
+
+/* The JIT starts on 32 KiB of the machine's stack; where that is too small it gets more, then the
+   interpreter takes over with its own limits. */
+static int match(const at_regex *regex, matcher *m, const char *text, size_t size, size_t start)
+{
+    int rc = match_with(regex, m, text, size, start, 0);
+    if (rc == PCRE2_ERROR_JIT_STACKLIMIT && !m->stack) {
+        m->stack = pcre2_jit_stack_create(32 << 10, JIT_STACK, NULL);
+        if (m->stack) pcre2_jit_stack_assign(m->context, NULL, m->stack);
+        rc = match_with(regex, m, text, size, start, 0);
+    }
     if (rc == PCRE2_ERROR_JIT_STACKLIMIT)
-        rc = pcre2_match(regex->code, (PCRE2_SPTR)text, size, start,
-                         PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, m->data, m->context);
+        rc = match_with(regex, m, text, size, start, PCRE2_NO_JIT);
     return rc;
 }
 
@@ -315,8 +368,10 @@ at_span *at_regex_find(at_context *cx, const at_regex *regex, const char *text, 
     spans all = {0};
     *count = 0;
     if (!at_ok(cx) || size == 0) return NULL;
-    if (regex->literal) find_literal(cx, regex, text, size, &all);
-    else find_pattern(cx, regex, text, size, &all);
+    if (regex->literal)
+        find_literal(cx, regex, text, size, &all);
+    else
+        find_pattern(cx, regex, text, size, &all);
     if (at_failed(cx)) {
         at_free(all.items);
         return NULL;

@@ -50,9 +50,15 @@ static bool read_field(reader *r, field *f)
     *f = (field){.number = (uint32_t)(tag >> 3), .wire = (int)(tag & 7)};
     if (tag >> 3 == 0 || tag >> 3 > 0x1fffffff) r->damaged = true;
     switch (f->wire) {
-    case 0: f->value = read_varint(r); break;
-    case 1: f->value = read_fixed(r, 8); break;
-    case 5: f->value = read_fixed(r, 4); break;
+    case 0:
+        f->value = read_varint(r);
+        break;
+    case 1:
+        f->value = read_fixed(r, 8);
+        break;
+    case 5:
+        f->value = read_fixed(r, 4);
+        break;
     case 2: {
         uint64_t size = read_varint(r);
         if (r->damaged || size > (uint64_t)(r->end - r->at)) {
@@ -64,7 +70,8 @@ static bool read_field(reader *r, field *f)
         r->at += size;
         break;
     }
-    default: r->damaged = true; /* groups are not used */
+    default:
+        r->damaged = true; /* groups are not used */
     }
     return !r->damaged;
 }
@@ -106,12 +113,24 @@ static bool read_trainer(const field *message, at_sentencepiece *out)
         int32_t number = (int32_t)(uint32_t)f.value;
         if (f.wire == 0) {
             switch (f.number) {
-            case 3: out->model = (at_spm_model)AT_MIN(f.value, 5); break;
-            case 35: out->byte_fallback = f.value != 0; break;
-            case 40: out->unk_id = number; break;
-            case 41: out->bos_id = number; break;
-            case 42: out->eos_id = number; break;
-            case 43: out->pad_id = number; break;
+            case 3:
+                out->model = (at_spm_model)AT_MIN(f.value, 5);
+                break;
+            case 35:
+                out->byte_fallback = f.value != 0;
+                break;
+            case 40:
+                out->unk_id = number;
+                break;
+            case 41:
+                out->bos_id = number;
+                break;
+            case 42:
+                out->eos_id = number;
+                break;
+            case 43:
+                out->pad_id = number;
+                break;
             }
         } else if (f.number == 45 && f.wire == 2 && at_utf8_valid((const char *)f.bytes, f.size)) {
             out->unk_piece = (const char *)f.bytes;
@@ -160,9 +179,12 @@ bool at_sentencepiece_parse(at_context *cx, const void *data, size_t size, const
     field f;
     while (fine && read_field(&r, &f)) {
         if (f.wire != 2) continue;
-        if (f.number == 1) fine = read_piece(&f, &out->pieces[out->count++]);
-        else if (f.number == 2) fine = read_trainer(&f, out);
-        else if (f.number == 3) fine = read_normalizer(&f, out);
+        if (f.number == 1)
+            fine = read_piece(&f, &out->pieces[out->count++]);
+        else if (f.number == 2)
+            fine = read_trainer(&f, out);
+        else if (f.number == 3)
+            fine = read_normalizer(&f, out);
     }
     if (fine && !r.damaged) return true;
     at_sentencepiece_free(out);

@@ -14,7 +14,12 @@ typedef enum at_piece_type {
     AT_PIECE_BYTE = 6
 } at_piece_type;
 
-typedef enum at_spm_model { AT_SPM_UNIGRAM = 1, AT_SPM_BPE = 2, AT_SPM_WORD = 3, AT_SPM_CHAR = 4 } at_spm_model;
+typedef enum at_spm_model {
+    AT_SPM_UNIGRAM = 1,
+    AT_SPM_BPE = 2,
+    AT_SPM_WORD = 3,
+    AT_SPM_CHAR = 4
+} at_spm_model;
 
 typedef struct at_spm_piece {
     const char *text; /* valid UTF-8 inside the file's bytes, no zero byte behind it */

@@ -65,9 +65,8 @@ static const cJSON *decoder_of(const at_folder *folder)
 
 static const cJSON *json_tokens(const at_folder *folder)
 {
-    return decoder_of(folder)
-               ? NULL
-               : cJSON_GetObjectItemCaseSensitive(folder->tokenizer, "added_tokens");
+    return decoder_of(folder) ? NULL
+                              : cJSON_GetObjectItemCaseSensitive(folder->tokenizer, "added_tokens");
 }
 
 /* The flags that the files give to a token. */
@@ -101,6 +100,7 @@ at_special at_folder_named(const at_folder *folder, at_named name)
     at_special s = from_json(in_map ? in_map : in_config, in_map != NULL);
     const char *fallback = folder->class->tokens[name];
     if (name == AT_PAD && !fallback) fallback = json_pad(folder);
+    if (!fallback) fallback = folder->spm_tokens[name];
     if (!s.token.content && !in_map && (!in_config || !cJSON_IsNull(in_config)))
         s = from_text(fallback);
     if (!s.token.content) return s;
@@ -123,8 +123,7 @@ typedef struct adding {
     at_context *cx;
     const at_folder *folder;
     at_tokenizer *tokenizer;
-    at_map *seen; /* contents that have been added */
-    bool again;   /* also what has been seen */
+    at_map *numbered; /* contents that the files number: nothing else changes their flags */
 } adding;
 
 static bool is_named(const at_folder *folder, const char *content)
@@ -136,14 +135,25 @@ static bool is_named(const at_folder *folder, const char *content)
     return false;
 }
 
-static void add(adding *a, at_special s)
+static void add_always(adding *a, at_special s)
 {
-    int64_t seen;
     if (!s.token.content || at_failed(a->cx)) return;
-    if (!a->again && at_map_get(a->seen, s.token.content, s.token.size, &seen)) return;
-    at_map_set(a->cx, a->seen, s.token.content, s.token.size, 1);
     at_added_tokens_add(a->cx, a->tokenizer->added, &s.token, a->tokenizer->model,
                         a->tokenizer->normalizer);
+}
+
+static void add(adding *a, at_special s)
+{
+    int64_t there;
+    if (s.token.content && !at_map_get(a->numbered, s.token.content, s.token.size, &there))
+        add_always(a, s);
+}
+
+static void add_number(adding *a, at_special s)
+{
+    if (!s.token.content) return;
+    at_map_set(a->cx, a->numbered, s.token.content, s.token.size, 1);
+    add_always(a, s);
 }
 
 typedef struct numbered {
@@ -188,7 +198,7 @@ static void add_numbered(adding *a)
             s.token.normalized = !s.token.special;
         }
         if (s.token.content && !s.token.special) s.token.special = is_named(f, s.token.content);
-        add(a, s);
+        add_number(a, s);
     }
     at_free(all);
 }
@@ -274,26 +284,27 @@ static void add_extra(adding *a)
         add_list(a, cJSON_GetObjectItemCaseSensitive(map, "extra_special_tokens"));
         return;
     }
-    if (f->spm.count) add_spm_pieces(a);
-    else add_list(a, from_map);
+    if (f->spm.count)
+        add_spm_pieces(a);
+    else
+        add_list(a, from_map);
     if (f->spm.count || !has_extra_id(from_map)) add_extra_ids(a);
 }
 
 bool at_folder_add_tokens(at_context *cx, const at_folder *folder, at_tokenizer *t)
 {
-    adding a = {cx, folder, t, at_map_new(cx), true};
-    if (!a.seen) return false;
+    adding a = {cx, folder, t, at_map_new(cx)};
+    if (!a.numbered) return false;
     at_added_tokens_begin(t->added, t->model);
+    at_added_tokens_contents(cx, t->added, a.numbered);
     add_numbered(&a);
-    a.again = false;
     for (int n = 0; n < AT_NAMED; n++) add(&a, at_folder_named(folder, (at_named)n));
     add_model_specific(&a);
     add_extra(&a);
     if (strcmp(folder->class->name, "Qwen2Tokenizer") == 0) { /* adds them all once more */
-        a.again = true;
         for (int n = 0; n < AT_NAMED; n++)
-            add(&a, from_text(at_folder_named(folder, (at_named)n).token.content));
+            add_always(&a, from_text(at_folder_named(folder, (at_named)n).token.content));
     }
-    at_map_free(a.seen);
+    at_map_free(a.numbered);
     return !at_failed(cx);
 }

@@ -100,7 +100,7 @@ static void extract(at_context *cx, const at_tokenizer *t, const at_text *text, 
         at_text normal = {0};
         bool at_start = piece->at_start;
         at_text_add(cx, &normal, bytes, piece->size);
-        at_normalize(cx, t->normalizer, &normal, &at_start);
+        at_normalizer_apply(cx, t->normalizer, &normal, &at_start);
         if (!at_failed(cx))
             at_added_tokens_extract(cx, t->added, true, normal.data, normal.size, at_start, out);
         at_text_free(&normal);
@@ -112,8 +112,10 @@ static void tokenize(at_context *cx, const at_tokenizer *t, const at_pieces *pie
 {
     for (size_t i = 0; i < pieces->count && at_ok(cx); i++) {
         const at_piece *piece = &pieces->items[i];
-        if (piece->id >= 0) at_ids_add(cx, out, piece->id);
-        else t->model->tokenize(cx, t->model, pieces->text.data + piece->start, piece->size, out);
+        if (piece->id >= 0)
+            at_ids_add(cx, out, piece->id);
+        else
+            t->model->tokenize(cx, t->model, pieces->text.data + piece->start, piece->size, out);
     }
 }
 
@@ -150,14 +152,14 @@ bool at_tokenizer_encode(at_context *cx, const at_tokenizer *t, const char *text
     at_utf8_repair(cx, text, size, &valid);
     if (!at_failed(cx)) extract(cx, t, &valid, &pieces);
     at_text_free(&valid);
-    at_pre_tokenize(cx, t->pre_tokenizer, &pieces);
+    at_pre_tokenizer_apply(cx, t->pre_tokenizer, &pieces);
     tokenize(cx, t, &pieces, out);
     at_pieces_free(&pieces);
     if (o.max_length) {
         size_t added = o.no_special_tokens ? 0 : at_post_processor_added(t->post_processor);
         truncate_to(t, out, o.max_length > added ? o.max_length - added : 0);
     }
-    if (!o.no_special_tokens) at_post_process(cx, t->post_processor, out);
+    if (!o.no_special_tokens) at_post_processor_apply(cx, t->post_processor, out);
     if (o.pad && at_ok(cx)) pad_to(cx, t, out, o.max_length);
     return at_ok(cx);
 }
@@ -178,7 +180,7 @@ char *at_tokenizer_decode(at_context *cx, const at_tokenizer *t, const int32_t *
         if (skip_special_tokens && at_added_tokens_is_special(t->added, token, length)) continue;
         at_pieces_add(cx, &tokens, token, length, 0, false);
     }
-    at_decode(cx, t->decoder, &tokens, &out);
+    at_decoder_apply(cx, t->decoder, &tokens, &out);
     at_text_add(cx, &out, "", 0);
     at_pieces_free(&tokens);
     if (at_failed(cx)) {
@@ -229,6 +231,7 @@ size_t at_tokenizer_max_length(const at_tokenizer *t)
 
 size_t at_tokenizer_size(const at_tokenizer *t)
 {
-    return t ? at_vocabulary_count(t->model->vocabulary) + at_added_tokens_beyond(t->added, t->model)
+    return t ? at_vocabulary_count(t->model->vocabulary) +
+                   at_added_tokens_beyond(t->added, t->model)
              : 0;
 }

@@ -65,7 +65,8 @@ bool at_normalizer_parse(at_context *cx, const cJSON *json, const char *what, at
 void at_normalizer_free(at_normalizer *normalizer);
 
 /* Replaces the text. *at_start is cleared when the first character of the text is taken away. */
-void at_normalize(at_context *cx, const at_normalizer *normalizer, at_text *text, bool *at_start);
+void at_normalizer_apply(at_context *cx, const at_normalizer *normalizer, at_text *text,
+                         bool *at_start);
 
 /* --- Pre-tokenizer. --- */
 
@@ -74,7 +75,8 @@ typedef struct at_pre_tokenizer at_pre_tokenizer;
 bool at_pre_tokenizer_parse(at_context *cx, const cJSON *json, const char *what,
                             at_pre_tokenizer **out);
 void at_pre_tokenizer_free(at_pre_tokenizer *pre_tokenizer);
-void at_pre_tokenize(at_context *cx, const at_pre_tokenizer *pre_tokenizer, at_pieces *pieces);
+void at_pre_tokenizer_apply(at_context *cx, const at_pre_tokenizer *pre_tokenizer,
+                            at_pieces *pieces);
 
 /* --- Models. --- */
 
@@ -162,8 +164,9 @@ bool at_added_tokens_id(const at_added_tokens *added, const char *token, size_t 
 /* The token as it goes to the decoder (normalized if that is how it is looked for). */
 const char *at_added_tokens_token(const at_added_tokens *added, int32_t id, size_t *size);
 bool at_added_tokens_is_special(const at_added_tokens *added, const char *token, size_t size);
-const at_added_token *at_added_tokens_find(const at_added_tokens *added, const char *token,
-                                           size_t size);
+/* Puts the contents of all of them into a map. */
+void at_added_tokens_contents(at_context *cx, const at_added_tokens *added, at_map *contents);
+
 /* How many of them the model does not have. */
 size_t at_added_tokens_beyond(const at_added_tokens *added, const at_model *model);
 
@@ -177,7 +180,7 @@ bool at_post_processor_parse(at_context *cx, const cJSON *json, const char *what
 at_post_processor *at_post_processor_around(at_context *cx, int32_t first, int32_t last);
 void at_post_processor_free(at_post_processor *post_processor);
 size_t at_post_processor_added(const at_post_processor *post_processor);
-void at_post_process(at_context *cx, const at_post_processor *post_processor, at_ids *ids);
+void at_post_processor_apply(at_context *cx, const at_post_processor *post_processor, at_ids *ids);
 
 /* --- Decoder. --- */
 
@@ -186,7 +189,7 @@ typedef struct at_decoder at_decoder;
 bool at_decoder_parse(at_context *cx, const cJSON *json, const char *what, at_decoder **out);
 void at_decoder_free(at_decoder *decoder);
 /* tokens: one piece a token; out: the text. A NULL decoder joins with spaces. */
-void at_decode(at_context *cx, const at_decoder *decoder, at_pieces *tokens, at_text *out);
+void at_decoder_apply(at_context *cx, const at_decoder *decoder, at_pieces *tokens, at_text *out);
 
 /* --- The whole. --- */
 

@@ -47,7 +47,8 @@ typedef struct range { /* of the keys that pass through a node */
 static void expand(at_trie *trie, range *ranges, size_t at, const at_trie_key *keys)
 {
     range r = ranges[at];
-    while (r.low < r.high && keys[r.low].size == r.depth) trie->nodes[at].value = keys[r.low++].value;
+    while (r.low < r.high && keys[r.low].size == r.depth)
+        trie->nodes[at].value = keys[r.low++].value;
     trie->nodes[at].first = (uint32_t)trie->count;
     while (r.low < r.high) {
         unsigned char byte = (unsigned char)keys[r.low].text[r.depth];
@@ -95,8 +96,10 @@ uint32_t at_trie_child(const at_trie *trie, uint32_t at, unsigned char byte)
     uint32_t low = parent->first, high = low + parent->children;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (trie->nodes[middle].byte < byte) low = middle + 1;
-        else high = middle;
+        if (trie->nodes[middle].byte < byte)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return low < parent->first + parent->children && trie->nodes[low].byte == byte ? low : 0;
 }

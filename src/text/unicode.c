@@ -13,9 +13,12 @@ int32_t at_utf8_next(const char *text, size_t *size)
     const unsigned char *t = (const unsigned char *)text;
     *size = at_utf8_size(t[0]);
     switch (*size) {
-    case 1: return t[0];
-    case 2: return (t[0] & 0x1f) << 6 | (t[1] & 0x3f);
-    case 3: return (t[0] & 0x0f) << 12 | (t[1] & 0x3f) << 6 | (t[2] & 0x3f);
+    case 1:
+        return t[0];
+    case 2:
+        return (t[0] & 0x1f) << 6 | (t[1] & 0x3f);
+    case 3:
+        return (t[0] & 0x0f) << 12 | (t[1] & 0x3f) << 6 | (t[2] & 0x3f);
     default:
         return (t[0] & 0x07) << 18 | (t[1] & 0x3f) << 12 | (t[2] & 0x3f) << 6 | (t[3] & 0x3f);
     }
@@ -125,11 +128,13 @@ bool at_is_word(int32_t c)
     case UTF8PROC_CATEGORY_MN:
     case UTF8PROC_CATEGORY_MC:
     case UTF8PROC_CATEGORY_ME:
-    case UTF8PROC_CATEGORY_PC: return true;
+    case UTF8PROC_CATEGORY_PC:
+        return true;
     case UTF8PROC_CATEGORY_SO: /* Other_Alphabetic outside the marks */
         return (c >= 0x24b6 && c <= 0x24e9) || (c >= 0x1f130 && c <= 0x1f149) ||
                (c >= 0x1f150 && c <= 0x1f169) || (c >= 0x1f170 && c <= 0x1f189);
-    default: return c == 0x200c || c == 0x200d; /* Join_Control */
+    default:
+        return c == 0x200c || c == 0x200d; /* Join_Control */
     }
 }
 
@@ -145,8 +150,7 @@ bool at_is_punctuation(int32_t c)
 bool at_is_other(int32_t c)
 {
     utf8proc_category_t k = utf8proc_category(c);
-    return k == UTF8PROC_CATEGORY_CC || k == UTF8PROC_CATEGORY_CF || k == UTF8PROC_CATEGORY_CN ||
-           k == UTF8PROC_CATEGORY_CO || k == UTF8PROC_CATEGORY_CS;
+    return k == UTF8PROC_CATEGORY_CC || k == UTF8PROC_CATEGORY_CF || k == UTF8PROC_CATEGORY_CO;
 }
 
 int at_lower(int32_t c, int32_t out[2])

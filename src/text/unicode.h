@@ -27,7 +27,7 @@ bool at_is_punctuation(int32_t c); /* P*, or ASCII punctuation */
 bool at_is_numeric(int32_t c);     /* N* */
 bool at_is_mark(int32_t c);        /* M* */
 bool at_is_nonspacing(int32_t c);  /* Mn */
-bool at_is_other(int32_t c);       /* C* */
+bool at_is_other(int32_t c);       /* Cc, Cf, Co: what unicode_categories calls so */
 
 /* Lower case without context, at most two characters; gives how many. */
 int at_lower(int32_t c, int32_t out[2]);

@@ -82,8 +82,10 @@ static void add_piece(at_context *cx, const unigram *u, const char *piece, size_
         at_ids_add(cx, out, id);
     }
     if (out->count > before) return;
-    if (u->unk_id >= 0) at_ids_add(cx, out, u->unk_id);
-    else at_fail(cx, AT_ERROR_UNSUPPORTED, "the tokenizer has no unknown token");
+    if (u->unk_id >= 0)
+        at_ids_add(cx, out, u->unk_id);
+    else
+        at_fail(cx, AT_ERROR_UNSUPPORTED, "the tokenizer has no unknown token");
 }
 
 static void tokenize(at_context *cx, const at_model *model, const char *text, size_t size,
@@ -187,7 +189,8 @@ at_model *at_unigram_parse(at_context *cx, const cJSON *json, const char *what)
         if (!model || at_failed(cx)) break;
         if (!cJSON_IsNumber(score) || score->next || !isfinite(score->valuedouble))
             at_fail(cx, AT_ERROR_FORMAT, "%s: a piece is not [token, score]", what);
-        else at_unigram_add(cx, model, token, strlen(token), score->valuedouble);
+        else
+            at_unigram_add(cx, model, token, strlen(token), score->valuedouble);
     }
     if (model && at_unigram_finish(cx, model, unk_id, byte_fallback, what)) return model;
     at_model_free(model);

@@ -75,7 +75,8 @@ static int by_id(const void *a, const void *b)
 void at_vocabulary_finish(at_vocabulary *v)
 {
     bool sorted = true;
-    for (size_t i = 1; i < v->count && sorted; i++) sorted = v->entries[i - 1].id < v->entries[i].id;
+    for (size_t i = 1; i < v->count && sorted; i++)
+        sorted = v->entries[i - 1].id < v->entries[i].id;
     if (!sorted) qsort(v->entries, v->count, sizeof *v->entries, by_id);
 }
 
@@ -84,8 +85,10 @@ const char *at_vocabulary_token(const at_vocabulary *v, int32_t id, size_t *size
     size_t low = 0, high = v ? v->count : 0; /* the last entry with this id */
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (v->entries[middle].id <= id) low = middle + 1;
-        else high = middle;
+        if (v->entries[middle].id <= id)
+            low = middle + 1;
+        else
+            high = middle;
     }
     if (low == 0 || v->entries[low - 1].id != id) return NULL;
     *size = v->entries[low - 1].size;

@@ -60,8 +60,10 @@ static void tokenize_level(at_context *cx, const at_model *model, const char *te
                            at_ids *out)
 {
     int32_t id;
-    if (at_vocabulary_id(model->vocabulary, text, size, &id)) at_ids_add(cx, out, id);
-    else add_unknown(cx, (const words *)model, out);
+    if (at_vocabulary_id(model->vocabulary, text, size, &id))
+        at_ids_add(cx, out, id);
+    else
+        add_unknown(cx, (const words *)model, out);
 }
 
 static void destroy(at_model *model)

@@ -1,0 +1,371 @@
+#!/usr/bin/env python3
+"""Tokenizers: tests/fixtures/tokenizers/.
+
+folders/NAME          a tiny trained tokenizer as its class saves it, or in its older files only
+folders.json          for each: its class and size, special ids, and for each of the hard strings the ids
+                      with special tokens, without, cut to 16 and padded, and the decoded text without and with
+                      special tokens (hexadecimal); long: [count, FNV-1a of the ids as u32]. A list that another folder
+                      has too is that folder's name.
+strings.json          the hard strings as hexadecimal UTF-8, and the long ones as [part, count]
+stages.json           every normalizer, pre-tokenizer and decoder in many settings, see stages()
+invalid.json          bytes that are not UTF-8 and what Python's errors="replace" makes of them
+
+    python tools/reference/tokenizer_fixtures.py [OUT] [--emoji models/emoji]
+"""
+import argparse, json, os, shutil, tempfile, unicodedata
+import sentencepiece as spm
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers.normalizers import Normalizer
+import transformers
+from transformers import AutoTokenizer
+from tokenizer_strings import LONG, STRINGS
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+CORPUS = [s for s in STRINGS if "\0" not in s] * 2 + """
+A photo of a cat wearing a red hat on a blue background, highly detailed. The quick brown fox jumps over the lazy dog.
+A dog and a cat are sitting on the table. It's raining; they don't know what they're doing, but we'll see.
+a painting of a fox in the style of an old master, smiling face, heart, star, sun, moon, tree, house, car, fish
+In 2024 there were 1234 people, 56 % of them in 3 cities. Numbers: 1 22 333 4444 55555.
+Der schnelle braune Fuchs springt über den faulen Hund. Le renard brun saute par-dessus le chien paresseux.
+Быстрая коричневая лиса прыгает через ленивую собаку. 你好世界 这是一个测试 今天天气很好 日本語のテストです。
+""".strip().split("\n") * 20
+LLAMA3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+CLIP = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+O200K = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+         r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+         r"\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+
+
+def write(path, value):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump(value, f, ensure_ascii=False, separators=(",", ":"))
+
+
+def fnv(ids):
+    h = 0xcbf29ce484222325
+    for i in ids:
+        for b in i.to_bytes(4, "little"):
+            h = (h ^ b) * 0x100000001b3 % 2 ** 64
+    return f"{h:016x}"
+
+
+def bpe_files(out, vocab, merges, config):
+    """vocab.json + merges.txt, the older form."""
+    os.makedirs(out)
+    write(os.path.join(out, "vocab.json"), vocab)
+    with open(os.path.join(out, "merges.txt"), "w", encoding="utf-8") as f:
+        f.write("#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in merges))
+    write(os.path.join(out, "tokenizer_config.json"), config)
+
+
+def trained_bpe(pre, size=700, normalizer=None, **options):
+    tok = Tokenizer(models.BPE(**options))
+    tok.pre_tokenizer = pre
+    if normalizer:
+        tok.normalizer = normalizer
+    tok.train_from_iterator(CORPUS, trainers.BpeTrainer(
+        vocab_size=size, show_progress=False, initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        **({"end_of_word_suffix": options["end_of_word_suffix"]} if "end_of_word_suffix" in options else {})))
+    model = json.loads(tok.to_str())["model"]
+    return model["vocab"], [tuple(m) if isinstance(m, list) else tuple(m.split(" ")) for m in model["merges"]]
+
+
+def clip_vocab(size=900):
+    pre = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(CLIP), "removed", invert=True),
+                                   pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    norm = normalizers.Sequence([normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()])
+    _, merges = trained_bpe(pre, size, norm, end_of_word_suffix="</w>", continuing_subword_prefix="")
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    words = list(dict.fromkeys(alphabet + [c + "</w>" for c in alphabet] + [a + b for a, b in merges]))
+    words += ["<|startoftext|>", "<|endoftext|>"]
+    vocab = {w: i for i, w in enumerate(words)}
+    return vocab, [(a, b) for a, b in merges if a in vocab and b in vocab]
+
+
+def sentencepiece_model(path, **options):
+    with tempfile.TemporaryDirectory() as tmp:
+        if "fold" in options:
+            options["normalization_rule_tsv"] = normalization_rules(os.path.join(tmp, "rules.tsv"), options.pop("fold"))
+        spm.SentencePieceTrainer.train(sentence_iterator=iter(CORPUS), model_prefix=os.path.join(tmp, "m"),
+                                       hard_vocab_limit=False, minloglevel=2, num_threads=1, **options)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        shutil.copy(os.path.join(tmp, "m.model"), path)
+
+
+def normalization_rules(path, fold):
+    """A small charsmap over the characters of the hard list, composed pairs included; the embedded model has a whole one."""
+    rules = {}
+    for text in STRINGS:
+        for i, c in enumerate(text):
+            for part in (c, text[i:i + 2], text[i:i + 3]):
+                if len(part) > 1 and not all(unicodedata.combining(x) for x in part[1:]):
+                    continue
+                new = unicodedata.normalize("NFKC", part)
+                new = new.casefold() if fold else new
+                new = " " if c in "\t\n\r\u200b\u00ad\ufeff\u2028" else "" if c in "\u0001\u007f" else new
+                if new != part and "\0" not in part:
+                    rules[part] = new
+    with open(path, "w") as f:
+        for part, new in sorted(rules.items()):
+            f.write(" ".join(f"{ord(c):X}" for c in part) + "\t" + " ".join(f"{ord(c):X}" for c in new) + "\n")
+    return path
+
+
+def resave(source, out, files, edit=None):
+    """The same tokenizer as its class saves it: tokenizer.json and tokenizer_config.json only."""
+    AutoTokenizer.from_pretrained(source).save_pretrained(out)
+    for name in os.listdir(out):
+        if name not in files:
+            os.remove(os.path.join(out, name))
+    if edit:
+        path = os.path.join(out, "tokenizer.json")
+        value = json.load(open(path))
+        edit(value)
+        write(path, value)
+
+
+JSON_ONLY = ("tokenizer.json", "tokenizer_config.json")
+
+
+def make_folders(out):
+    f = lambda name: os.path.join(out, name)
+    vocab, merges = trained_bpe(pre_tokenizers.ByteLevel(add_prefix_space=False))
+    vocab["<|endoftext|>"] = len(vocab)
+    bpe_files(f("gpt2_old"), vocab, merges, {"tokenizer_class": "GPT2Tokenizer", "model_max_length": 1024})
+    resave(f("gpt2_old"), f("gpt2"), JSON_ONLY)
+    bpe_files(f("gpt2_space"), vocab, merges, {"tokenizer_class": "GPT2TokenizerFast", "add_prefix_space": True, "pad_token": "<pad>"})
+    roberta = {**vocab, **{t: len(vocab) + i for i, t in enumerate(["<s>", "<pad>", "</s>", "<unk>", "<mask>"])}}
+    bpe_files(f("roberta_old"), roberta, merges, {"tokenizer_class": "RobertaTokenizer", "mask_token": {
+        "__type": "AddedToken", "content": "<mask>", "lstrip": True, "normalized": False, "rstrip": False, "single_word": False}})
+
+    vocab, merges = clip_vocab()
+    special = {"bos_token": "<|startoftext|>", "eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>", "pad_token": "<|endoftext|>"}
+    bpe_files(f("clip_old"), vocab, merges, {"tokenizer_class": "CLIPTokenizer", "model_max_length": 77, **special})
+    write(f("clip_old/special_tokens_map.json"), {
+        k: {"content": v, "lstrip": False, "normalized": k != "pad_token", "rstrip": False, "single_word": False} for k, v in special.items()})
+    resave(f("clip_old"), f("clip"), JSON_ONLY)
+    tokens = {str(vocab[t]): {"content": t, "lstrip": False, "normalized": n, "rstrip": False, "single_word": False, "special": True}
+              for t, n in (("!", False), ("<|startoftext|>", True), ("<|endoftext|>", True))}
+    bpe_files(f("clip_pad"), vocab, merges, {"tokenizer_class": "CLIPTokenizer", "model_max_length": 77, "added_tokens_decoder": tokens, **special, "pad_token": "!"})
+
+    vocab, merges = trained_bpe(pre_tokenizers.Sequence([
+        pre_tokenizers.Split(Regex(LLAMA3), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]))
+    names = ["<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>", "<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    tok = Tokenizer(models.BPE({**vocab, "Ġsupercali": len(vocab)}, merges, ignore_merges=True))
+    tok.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(LLAMA3), "isolated"),
+                                                 pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    tok.decoder = decoders.ByteLevel()
+    tok.add_special_tokens(names)
+    tok.add_tokens([AddedToken("<added>", single_word=True), AddedToken("newword", normalized=True), AddedToken("<strip>", lstrip=True, rstrip=True)])
+    tok.post_processor = processors.Sequence([processors.ByteLevel(trim_offsets=False), processors.TemplateProcessing(
+        single="<|begin_of_text|> $A", pair="<|begin_of_text|> $A <|begin_of_text|>:1 $B:1", special_tokens=[(names[0], tok.token_to_id(names[0]))])])
+    os.makedirs(f("llama3"))
+    tok.save(f("llama3/tokenizer.json"), pretty=False)
+    write(f("llama3/tokenizer_config.json"), {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": names[0], "eos_token": names[2], "pad_token": names[1], "padding_side": "left", "truncation_side": "left", "model_max_length": 1000000000000000019884624838656})
+    old = json.loads(tok.to_str())  # merges as strings, as files before 0.20 have them
+    old["model"]["merges"] = [" ".join(m) for m in old["model"]["merges"]]
+    write(f("llama3_strings/tokenizer.json"), old)
+    write(f("llama3_strings/tokenizer_config.json"), {"tokenizer_class": "LlamaTokenizer", "bos_token": names[0], "eos_token": names[2], "pad_token": names[1]})
+    bpe_files(f("qwen2_old"), {**vocab, **{t: len(vocab) + i for i, t in enumerate(names)}}, merges,
+              {"tokenizer_class": "Qwen2Tokenizer", "additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
+    resave(f("qwen2_old"), f("qwen2"), JSON_ONLY)
+
+    bpe = dict(model_type="bpe", vocab_size=700, byte_fallback=True, character_coverage=0.98, split_digits=True,
+               allow_whitespace_only_pieces=True, remove_extra_whitespaces=False, normalization_rule_name="identity")
+    sentencepiece_model(f("llama_old/tokenizer.model"), unk_id=0, bos_id=1, eos_id=2, pad_id=-1, **bpe)
+    config = {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True, "add_eos_token": False, "legacy": True, "model_max_length": 4096}
+    write(f("llama_old/tokenizer_config.json"), config)
+    resave(f("llama_old"), f("llama"), JSON_ONLY)
+    shutil.copytree(f("llama_old"), f("llama_new_old"))
+    write(f("llama_new_old/tokenizer_config.json"), {**config, "legacy": False, "add_eos_token": True, "pad_token": "<unk>"})
+    sentencepiece_model(f("gemma_old/tokenizer.model"), pad_id=0, eos_id=1, bos_id=2, unk_id=3, pad_piece="<pad>", bos_piece="<bos>",
+                        eos_piece="<eos>", user_defined_symbols=["<mask>", "<start_of_turn>", "\n\n", "\t"], **bpe)
+    write(f("gemma_old/tokenizer_config.json"), {"tokenizer_class": "GemmaTokenizer", "add_bos_token": True, "add_eos_token": False})
+    resave(f("gemma_old"), f("gemma"), JSON_ONLY)
+    os.makedirs(f("spm_plain"))
+    shutil.copy(f("gemma_old/tokenizer.model"), f("spm_plain"))
+    write(f("spm_plain/tokenizer_config.json"), {"tokenizer_class": "TokenizersBackend"})
+
+    unigram = dict(model_type="unigram", vocab_size=600, character_coverage=0.99)
+    t5 = dict(pad_id=0, eos_id=1, unk_id=2, bos_id=-1, pad_piece="<pad>", fold=False, **unigram)
+    sentencepiece_model(f("t5_old/spiece.model"), **t5)
+    write(f("t5_old/tokenizer_config.json"), {"tokenizer_class": "T5Tokenizer", "model_max_length": 512, "extra_ids": 100})
+    resave(f("t5_old"), f("t5"), JSON_ONLY)
+    os.makedirs(f("t5_bare"))
+    shutil.copy(f("t5_old/spiece.model"), f("t5_bare"))
+    write(f("t5_bare/tokenizer_config.json"), {"tokenizer_class": "T5TokenizerFast", "extra_ids": 3, "additional_special_tokens": ["<extra_id_0>", "<extra_id_1>", "<extra_id_2>"]})
+    value = json.load(open(f("t5/tokenizer.json")))  # as transformers 4 wrote mT5
+    value["normalizer"] = {"type": "Sequence", "normalizers": [value["normalizer"], {"type": "Strip", "strip_left": False, "strip_right": True},
+                                                              {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": "▁"}]}
+    value["pre_tokenizer"] = {"type": "Metaspace", "replacement": "▁", "add_prefix_space": True}
+    write(f("mt5/tokenizer.json"), value)
+    write(f("mt5/tokenizer_config.json"), {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"})
+    value = json.loads(json.dumps(value))
+    value["model"]["byte_fallback"] = True
+    value["model"]["vocab"] += [[f"<0x{b:02X}>", 0.0] for b in range(256)]
+    value["decoder"] = {"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]}
+    write(f("unigram_bytes/tokenizer.json"), value)
+    sentencepiece_model(f("albert_old/spiece.model"), pad_id=0, unk_id=1, bos_id=-1, eos_id=-1, control_symbols=["[CLS]", "[SEP]", "[MASK]"], fold=True, **unigram)
+    write(f("albert_old/tokenizer_config.json"), {"tokenizer_class": "AlbertTokenizer", "mask_token": {
+        "__type": "AddedToken", "content": "[MASK]", "lstrip": True, "normalized": False, "rstrip": False, "single_word": False}})
+    resave(f("albert_old"), f("albert"), JSON_ONLY)
+
+    for name, lower in (("bert", True), ("bert_cased", False)):
+        tok = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+        tok.normalizer = normalizers.BertNormalizer(lowercase=lower)
+        tok.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        tok.train_from_iterator(CORPUS, trainers.WordPieceTrainer(
+            vocab_size=700, show_progress=False, special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"], limit_alphabet=250))
+        words = [w for w, _ in sorted(tok.get_vocab().items(), key=lambda x: x[1])]
+        os.makedirs(f(name + "_old"))
+        with open(f(name + "_old/vocab.txt"), "w", encoding="utf-8") as out_file:
+            out_file.write("".join(w + "\n" for w in words))
+        write(f(name + "_old/tokenizer_config.json"), {"tokenizer_class": "BertTokenizer", "do_lower_case": lower, "model_max_length": 77})
+        resave(f(name + "_old"), f(name), JSON_ONLY)
+
+    tok = Tokenizer(models.WordLevel(unk_token="[UNK]"))
+    tok.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
+    tok.pre_tokenizer = pre_tokenizers.Whitespace()
+    tok.train_from_iterator(CORPUS, trainers.WordLevelTrainer(vocab_size=300, show_progress=False, special_tokens=["[UNK]", "[PAD]"]))
+    tok.add_tokens([AddedToken("NewWord", normalized=True), AddedToken("<added>", single_word=True, normalized=False), AddedToken("<strip>", lstrip=True, rstrip=True, normalized=False),
+                    AddedToken("\u24b6", normalized=False), AddedToken("new", normalized=False), AddedToken("newword a", normalized=True)])
+    tok.enable_padding(pad_id=tok.token_to_id("[PAD]"), pad_token="[PAD]")
+    os.makedirs(f("wordlevel"))
+    tok.save(f("wordlevel/tokenizer.json"), pretty=False)
+
+
+def expected(tok):
+    """tok: a transformers tokenizer; only its backend is used where the class does not matter."""
+    def ids(text, **options):
+        return tok(text, **options).input_ids
+    padded = tok.pad_token is not None
+    cut = dict(truncation=True, max_length=16, **({"padding": "max_length"} if padded else {}))
+    result = {"class": type(tok).__name__, "size": len(tok), "pad": tok.pad_token_id if padded else -1,
+              "bos": -1 if tok.bos_token_id is None else tok.bos_token_id, "eos": -1 if tok.eos_token_id is None else tok.eos_token_id,
+              "max_length": tok.model_max_length if tok.model_max_length < 1e9 else 0,
+              "ids": [ids(s) for s in STRINGS], "plain": [ids(s, add_special_tokens=False) for s in STRINGS], "cut": [ids(s, **cut) for s in STRINGS]}
+    decode = tok.backend_tokenizer.decode
+    result["text"] = [decode(i, skip_special_tokens=True).encode("utf-8").hex() for i in result["ids"]]
+    result["kept"] = [decode(i, skip_special_tokens=False).encode("utf-8").hex() for i in result["ids"]]
+    long_ids = [ids(part * count) for part, count in LONG]
+    result["long"] = [[len(i), fnv(i)] for i in long_ids]
+    return result
+
+
+NORMALIZERS = [
+    {"type": t} for t in ("NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Nmt", "ByteLevel")] + [
+    {"type": "Strip", "strip_left": a, "strip_right": b} for a in (True, False) for b in (True, False)] + [
+    {"type": "BertNormalizer", "clean_text": c, "handle_chinese_chars": h, "strip_accents": s, "lowercase": l}
+    for c, h, s, l in ((True, True, None, True), (True, True, None, False), (False, True, True, False), (True, False, False, True))] + [
+    {"type": "Replace", "pattern": {"Regex": r}, "content": c} for r, c in
+    ((r"\s+", " "), (r"\s", "_"), (r"\S+", "x"), (r" {2,}", "▁"), (r"[\p{L}]+", "L"), (r"\p{N}", "#"), (r"[^\w\s]", "?"), (r"\W", "."), (r"\bt", "T"), (r"\Bo\B", "0"),
+     (r"^a", "<"), (r".$", ">"), (r"(?i:THE|A)", "~"), (r"a*", "-"), (r"[[:punct:]]", "P"), (r"\h+", "H"), (r"(?<=a)b", "B"), (r"[\S&&[^a]]" if False else r"[^\S\n]", "S"), (r"\u4f60", "Y"), (r"(?m:a.b)", "M"), (r"a.b", "D"), (r"(.)\1", "R"), (r"\d{,2}x", "Q"))] + [
+    {"type": "Replace", "pattern": {"String": s}, "content": c} for s, c in ((" ", "▁"), ("a", ""), ("``", '"'), (".", "!"))] + [
+    {"type": "Prepend", "prepend": "▁"},
+    {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"}, {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]},
+    {"type": "Sequence", "normalizers": [{"type": "NFKD"}, {"type": "StripAccents"}, {"type": "Sequence", "normalizers": [{"type": "Lowercase"}]}]}]
+BEHAVIORS = ("Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous")
+PRE_TOKENIZERS = [
+    {"type": t} for t in ("Whitespace", "WhitespaceSplit", "BertPreTokenizer")] + [
+    {"type": "ByteLevel", "add_prefix_space": a, "trim_offsets": True, "use_regex": u} for a in (True, False) for u in (True, False)] + [
+    {"type": "Metaspace", "replacement": "▁", "prepend_scheme": p, "split": s} for p in ("always", "first", "never") for s in (True, False)] + [
+    {"type": "Punctuation", "behavior": b} for b in BEHAVIORS] + [
+    {"type": "Digits", "individual_digits": i} for i in (True, False)] + [
+    {"type": "CharDelimiterSplit", "delimiter": "-"}, {"type": "FixedLength", "length": 3}] + [
+    {"type": "Split", "pattern": {"Regex": r"\s|a"}, "behavior": b, "invert": i} for b in BEHAVIORS for i in (True, False)] + [
+    {"type": "Split", "pattern": {"String": " "}, "behavior": b, "invert": False} for b in BEHAVIORS] + [
+    {"type": "Split", "pattern": {"Regex": r}, "behavior": "Isolated", "invert": False} for r in (LLAMA3, CLIP, O200K, r"\w+", r"(?=a)", r"\p{Han}|\p{Hiragana}", r"\d", r"[\x20-\x7e]+", r"\R|\X"[:2], r"[0-9][0-9]?")] + [
+    {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}]},
+    {"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"String": "a"}, "behavior": "Isolated", "invert": False}, {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": False}]},
+    {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, {"type": "Punctuation", "behavior": "Isolated"}, {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}]}]
+DECODERS = [
+    None, {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}, {"type": "Fuse"}, {"type": "ByteFallback"},
+    {"type": "BPEDecoder", "suffix": "</w>"}, {"type": "WordPiece", "prefix": "##", "cleanup": True}, {"type": "WordPiece", "prefix": "##", "cleanup": False},
+    {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}, {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "never", "split": True},
+    {"type": "CTC", "pad_token": "<pad>", "word_delimiter_token": "|", "cleanup": True}, {"type": "CTC", "pad_token": "<pad>", "word_delimiter_token": "|", "cleanup": False},
+    {"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "Replace", "pattern": {"Regex": "[ab]"}, "content": "x"},
+    {"type": "Strip", "content": " ", "start": 1, "stop": 0}, {"type": "Strip", "content": "a", "start": 2, "stop": 0},
+    {"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]}]
+DECODED = [["▁a", "▁b", "c", "▁", "d"], ["a</w>", "b", "c</w>"], ["un", "##believ", "##able", ".", "do", "not", "n't", "'", "s", "##"], ["<0xE4>", "<0xBD>", "<0xA0>", "x", "<0xFF>", "<0x41>", "<0x+1>", "<0x4g>"],
+           ["Ġhello", "Ġworld", "Ã", "©", "ä½", "x▁"], ["h", "h", "<pad>", "h", "|", "a", "a", "<pad>", "|", "|"], ["aab", "aa", "ba"], [" a", " ", "b ", "é"], ["a"], []]
+
+
+def stages():
+    """The cut text shows in the ids: the model knows every character, and every character at the end of a word as
+    another token (end_of_word_suffix "|"), and merges nothing."""
+    texts = STRINGS[::2] + ["  both  ends  ", "a-b--c-", "-a", "aXbXa", "the cat sat on the mat", "abba aab bb", "12x 3x x", "a\nb a\n"]
+    pieces, characters = [], {"?"}
+    def cut(n, p):
+        tok = Tokenizer(models.BPE())
+        value = json.loads(tok.to_str())
+        value["normalizer"], value["pre_tokenizer"] = n, p
+        tok = Tokenizer.from_str(json.dumps(value))
+        rows = []
+        for s in texts:
+            s = tok.normalizer.normalize_str(s) if n and s else s
+            rows.append(s)
+            words = [w for w, _ in tok.pre_tokenizer.pre_tokenize_str(s)] if p and s else [s]
+            characters.update(c for w in words for c in w)
+    for n in NORMALIZERS:
+        cut(n, None)
+    for p in PRE_TOKENIZERS:
+        cut(None, p)
+    vocab = sorted(c for c in characters if c != "\0")
+    vocab = {w: i for i, w in enumerate(vocab + [c + "|" for c in vocab])}
+    model = {"type": "BPE", "dropout": None, "unk_token": "?", "continuing_subword_prefix": None, "end_of_word_suffix": "|",
+             "fuse_unk": False, "byte_fallback": False, "ignore_merges": False, "vocab": vocab, "merges": []}
+    base = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None, "pre_tokenizer": None,
+            "post_processor": None, "decoder": None, "model": model}
+    cases = []
+    for key, values in (("normalizer", NORMALIZERS), ("pre_tokenizer", PRE_TOKENIZERS)):
+        for value in values:
+            tok = Tokenizer.from_str(json.dumps({**base, key: value}))
+            cases.append({key: value, "ids": [tok.encode(t).ids for t in texts]})
+    words = sorted({w for row in DECODED for w in row})
+    level = {**base, "model": {"type": "WordLevel", "vocab": {w: i for i, w in enumerate(words)}, "unk_token": "a"}}
+    decoded = []
+    for value in DECODERS:
+        tok = Tokenizer.from_str(json.dumps({**level, "decoder": value}))
+        rows = [[words.index(w) for w in row] for row in DECODED]
+        rows = [r for r in rows if r or value is None or value["type"] not in ("BPEDecoder",)]  # panics there
+        decoded.append({"decoder": value, "ids": rows, "text": [tok.decode(r).encode().hex() for r in rows]})
+    return {"texts": [t.encode("utf-8").hex() for t in texts], "tokenizer": base, "cases": cases, "level": level, "decoders": decoded}
+
+
+INVALID = [b"\xff", b"a\xffb", b"\xc3", b"\xc3(", b"\xe4\xbd", b"\xe4\xbda", b"\xed\xa0\x80", b"\xf0\x9f\x98", b"\xf0\x9f\x98x", b"\xf4\x90\x80\x80",
+           b"\xc0\x80", b"\x80\x80", b"\xe0\x80\x80", b"\xf8\x88\x80\x80\x80", b"ok\xe2\x82 \xe2\x82\xac"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", nargs="?", default=os.path.join(HERE, "../../tests/fixtures/tokenizers"))
+    parser.add_argument("--emoji", default=os.path.join(HERE, "../../models/emoji"), help="the embedded model's folder")
+    a = parser.parse_args()
+    transformers.logging.set_verbosity_error()
+    shutil.rmtree(a.out, ignore_errors=True)
+    os.makedirs(a.out)
+    make_folders(os.path.join(a.out, "folders"))
+    write(os.path.join(a.out, "strings.json"), {"strings": [s.encode("utf-8").hex() for s in STRINGS], "long": [[p.encode("utf-8").hex(), n] for p, n in LONG]})
+    write(os.path.join(a.out, "stages.json"), stages())
+    write(os.path.join(a.out, "invalid.json"), [[b.hex(), b.decode("utf-8", "replace").encode("utf-8").hex()] for b in INVALID])
+    results = {name: expected(AutoTokenizer.from_pretrained(os.path.join(a.out, "folders", name)))
+               for name in sorted(os.listdir(os.path.join(a.out, "folders")))}
+    with tempfile.TemporaryDirectory() as tmp:  # the embedded model, also in its older files
+        for name, files in (("tokenizer", ("vocab.json", "merges.txt")), ("tokenizer_2", ("spiece.model",))):
+            source = os.path.join(a.emoji, name)
+            results["emoji/" + name] = expected(AutoTokenizer.from_pretrained(source))
+            os.makedirs(os.path.join(tmp, name))
+            for f in files + ("tokenizer_config.json",):
+                shutil.copy(os.path.join(source, f), os.path.join(tmp, name))
+            results["emoji_old/" + name] = expected(AutoTokenizer.from_pretrained(os.path.join(tmp, name)))
+    for name, r in results.items():  # the older form mostly gives the same: name the folder that has the list
+        for other in list(results)[:list(results).index(name)]:
+            r.update({k: other for k, v in r.items() if isinstance(v, list) and v == results[other][k]})
+    write(os.path.join(a.out, "folders.json"), results)
+    for name, r in results.items():
+        print(f"{name:22s} {r['class']:22s} {r['size']:6d}")
+
+
+if __name__ == "__main__":
+    main()
