@@ -1,9 +1,10 @@
-/* atelier inspect: what is in a file or folder of weights. */
+/* atelier inspect: what is in a file or folder of weights, or how a picture was made. */
 #include "base/file.h"
 #include "cli/session.h"
 #include "cli/verbs.h"
 #include "formats/weights.h"
 #include "hub/models.h"
+#include <atelier/image.h>
 #include <string.h>
 
 enum { PARTS = 16 };
@@ -158,24 +159,58 @@ static void print_table(const char *path, const char *kind, const part *parts, i
     }
 }
 
+/* A picture: its size, and how it was made when it says so. */
+static void inspect_picture(cli_session *s, const char *path)
+{
+    static const char *const keys[] = {"parameters", "atelier"};
+    at_image *image = at_image_load(s->cx, path);
+    if (!image) return;
+    const char *texts[] = {at_image_text(image, keys[0]), at_image_text(image, keys[1])};
+    if (!s->json) {
+        printf("%s: picture, %d x %d, %d channels of %d bits\n", path, image->width, image->height,
+               image->channels, image->depth);
+        for (int i = 0; i < 2; i++)
+            if (texts[i]) printf("\n%s:\n%s\n", keys[i], texts[i]);
+        return;
+    }
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "path", path);
+    cJSON_AddStringToObject(json, "kind", "picture");
+    cJSON_AddNumberToObject(json, "width", image->width);
+    cJSON_AddNumberToObject(json, "height", image->height);
+    cJSON_AddNumberToObject(json, "channels", image->channels);
+    cJSON_AddNumberToObject(json, "depth", image->depth);
+    for (int i = 0; i < 2; i++)
+        if (texts[i]) cJSON_AddStringToObject(json, keys[i], texts[i]);
+    cli_print_json(s, json);
+}
+
+static void inspect_weights(cli_session *s, const char *path)
+{
+    part parts[PARTS];
+    char *kind = at_folder_exists(path) ? at_model_kind(s->cx, path) : NULL;
+    int count = open_parts(s->cx, path, kind, parts);
+    const char *what = kind || !count ? kind : parts[0].kind;
+    if (at_ok(s->cx) && s->json)
+        print_json(s, path, what, parts, count);
+    else if (at_ok(s->cx))
+        print_table(path, what, parts, count);
+    free_parts(parts, count);
+    at_free(kind);
+}
+
 static int run(const cli_arguments *arguments)
 {
     cli_session s;
-    part parts[PARTS];
     const char *const *operands;
     cli_session_begin(&s, arguments);
     const char *model =
         cli_operands(arguments, &operands) ? operands[0] : cli_text(arguments, "model", NULL);
     char *path = at_model_find(s.cx, model);
-    char *kind = path && at_folder_exists(path) ? at_model_kind(s.cx, path) : NULL;
-    int count = path ? open_parts(s.cx, path, kind, parts) : 0;
-    const char *what = kind || !count ? kind : parts[0].kind;
-    if (at_ok(s.cx) && s.json)
-        print_json(&s, path, what, parts, count);
-    else if (at_ok(s.cx))
-        print_table(path, what, parts, count);
-    free_parts(parts, count);
-    at_free(kind);
+    if (path && at_file_exists(path) && at_image_can_save(path))
+        inspect_picture(&s, path);
+    else if (path)
+        inspect_weights(&s, path);
     at_free(path);
     return cli_session_end(&s);
 }
@@ -185,6 +220,8 @@ static const char *const examples[] = {
     "atelier inspect",
     "one file, for a program to read",
     "atelier inspect --json model.safetensors",
+    "how a picture was made",
+    "atelier inspect heart.png",
     NULL,
 };
 
@@ -193,9 +230,10 @@ const cli_verb cli_inspect = {
     .operands = "[FILE|FOLDER]",
     .operand_kind = CLI_FILE,
     .most = 1,
-    .summary = "what is in a file or folder of weights",
+    .summary = "what is in a file or folder of weights, or how a picture was made",
     .text = "Shows what a file or folder is recognised as, and its tensors with their types, "
-            "shapes and sizes. Left out, the model that -m names.",
+            "shapes and sizes; of a picture, the settings that it was made with. Left out, the "
+            "model that -m names.",
     .examples = examples,
     .groups = {{"Model", cli_model_options}, {"Everywhere", cli_everywhere}},
     .run = run,
