@@ -119,12 +119,6 @@ static void print_json(cli_session *s, const char *path, const char *kind, const
     cli_print_json(s, json);
 }
 
-/* File and tensor names may hold anything: control characters never reach the terminal. */
-static void print_name(const char *name)
-{
-    for (; *name; name++) putchar((unsigned char)*name < 0x20 || *name == 0x7f ? '?' : *name);
-}
-
 static void print_tensors(const part *p)
 {
     char size[24];
@@ -133,7 +127,7 @@ static void print_tensors(const part *p)
         printf("  %-6s %10s  [", at_dtype_name(w->dtype), cli_size_text(size, w->bytes));
         for (int d = 0; d < w->dims; d++) printf("%s%lld", d ? "," : "", (long long)w->shape[d]);
         printf("]  ");
-        print_name(w->name);
+        cli_print_plain(w->name, false);
         putchar('\n');
     }
 }
@@ -142,14 +136,14 @@ static void print_table(const char *path, const char *kind, const part *parts, i
 {
     char size[24];
     printf("%s: ", path);
-    print_name(kind);
+    cli_print_plain(kind, false);
     putchar('\n');
     for (const part *p = parts; p < parts + count; p++) {
         if (*p->name) {
             putchar('\n');
-            print_name(p->name);
+            cli_print_plain(p->name, false);
             printf(": ");
-            print_name(p->kind);
+            cli_print_plain(p->kind, false);
             putchar('\n');
         }
         if (p->weights)
@@ -170,7 +164,11 @@ static void inspect_picture(cli_session *s, const char *path)
         printf("%s: picture, %d x %d, %d channels of %d bits\n", path, image->width, image->height,
                image->channels, image->depth);
         for (int i = 0; i < 2; i++)
-            if (texts[i]) printf("\n%s:\n%s\n", keys[i], texts[i]);
+            if (texts[i]) {
+                printf("\n%s:\n", keys[i]);
+                cli_print_plain(texts[i], true);
+                putchar('\n');
+            }
         return;
     }
     cJSON *json = cJSON_CreateObject();

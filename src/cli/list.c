@@ -24,10 +24,12 @@ static void print_table(const at_model_entry *entries, int count)
     int width = 4;
     char size[24];
     for (int i = 0; i < count; i++) width = AT_MAX(width, (int)strlen(entries[i].name));
-    for (int i = 0; i < count; i++)
-        printf("%-*s  %-20s  %10s  %s%s\n", width, entries[i].name, entries[i].kind,
-               cli_size_text(size, entries[i].bytes), entries[i].path,
+    for (int i = 0; i < count; i++) {
+        printf("%-*s  %10s  ", width, entries[i].name, cli_size_text(size, entries[i].bytes));
+        cli_print_plain(entries[i].kind, false);
+        printf("  %s%s\n", entries[i].path,
                strcmp(entries[i].name, AT_DEFAULT_MODEL) == 0 ? "  (the default)" : "");
+    }
 }
 
 static int run(const cli_arguments *arguments)

@@ -65,6 +65,14 @@ void cli_json_add_whole(cJSON *json, const char *name, uint64_t value)
     cJSON_AddRawToObject(json, name, digits);
 }
 
+void cli_print_plain(const char *text, bool lines)
+{
+    for (; *text; text++) {
+        bool control = (unsigned char)*text < 0x20 || *text == 0x7f;
+        putchar(control && !(lines && *text == '\n') ? '?' : *text);
+    }
+}
+
 const char *cli_size_text(char text[24], size_t bytes)
 {
     static const char *const units[] = {"bytes", "kB", "MB", "GB", "TB"};

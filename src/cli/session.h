@@ -26,6 +26,10 @@ void cli_print_json(cli_session *session, cJSON *json);
 /* Whole numbers as JSON has them to the last digit (cJSON goes through double). */
 void cli_json_add_whole(cJSON *json, const char *name, uint64_t value);
 
+/* What files say may be anything: control characters never reach the terminal (but line ends, where
+   `lines` allows them). */
+void cli_print_plain(const char *text, bool lines);
+
 /* "30.7 MB" */
 const char *cli_size_text(char text[24], size_t bytes);
 
