@@ -19,14 +19,13 @@
 #ifndef ATELIER_ATELIER_H
 #define ATELIER_ATELIER_H
 
-#include <atelier/context.h>
+#include <atelier/image.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 typedef struct at_pipeline at_pipeline;
-typedef struct at_image at_image; /* image.h */
 
 /* Opens a model. model: a Diffusers folder, a checkpoint file, or a name that `atelier list` shows;
    NULL is the embedded default. Weights are mapped, so this is quick; the context owns the result.

@@ -34,6 +34,7 @@ AT_API at_image *at_image_load(at_context *cx, const char *path);
    (lossy, quality 90). The file is there whole or not at all; the same picture gives the same bytes
    (with the same versions of the libraries). 16 bits stay in PNG only. */
 AT_API bool at_image_save(const at_image *image, const char *path);
+AT_API bool at_image_can_save(const char *path); /* whether the suffix is one of these */
 
 /* Texts (UTF-8) that the file carries: "parameters" (settings in the form of A1111) and "atelier"
    (settings as JSON). PNG has all of them as tEXt chunks, or iTXt for what is not Latin-1. JPEG and

@@ -116,29 +116,42 @@ at_image *at_image_load(at_context *cx, const char *path)
     return image;
 }
 
-bool at_image_save(const at_image *image, const char *path)
+typedef bool (*encoder)(at_context *cx, const at_image *image, const char *what, at_text *out);
+
+static encoder encoder_of(const char *path)
 {
     static const struct {
         const char *suffix;
-        bool (*encode)(at_context *cx, const at_image *image, const char *what, at_text *out);
+        encoder encode;
     } kinds[] = {{".png", at_png_encode},
                  {".jpg", at_jpeg_encode},
                  {".jpeg", at_jpeg_encode},
                  {".webp", at_webp_encode}};
-    if (!image || !at_ok(image->cx)) return false;
     const char *suffix = strrchr(path, '.');
-    for (size_t i = 0; suffix && i < AT_COUNT(kinds); i++) {
-        if (strcasecmp(suffix, kinds[i].suffix) != 0) continue;
-        at_text file = {0};
-        bool fine = kinds[i].encode(image->cx, image, path, &file) &&
-                    at_file_write(image->cx, path, file.data, file.size);
-        at_text_free(&file);
-        return fine;
-    }
-    return at_fail_false(image->cx, AT_ERROR_UNSUPPORTED,
-                         "%s: not a kind of picture that can be written (use .png, .jpg, .jpeg or "
-                         ".webp)",
-                         path);
+    for (size_t i = 0; suffix && i < AT_COUNT(kinds); i++)
+        if (strcasecmp(suffix, kinds[i].suffix) == 0) return kinds[i].encode;
+    return NULL;
+}
+
+bool at_image_can_save(const char *path)
+{
+    return encoder_of(path) != NULL;
+}
+
+bool at_image_save(const at_image *image, const char *path)
+{
+    if (!image || !at_ok(image->cx)) return false;
+    encoder encode = encoder_of(path);
+    if (!encode)
+        return at_fail_false(image->cx, AT_ERROR_UNSUPPORTED,
+                             "%s: not a kind of picture that can be written (use .png, .jpg, "
+                             ".jpeg or .webp)",
+                             path);
+    at_text file = {0};
+    bool fine = encode(image->cx, image, path, &file) &&
+                at_file_write(image->cx, path, file.data, file.size);
+    at_text_free(&file);
+    return fine;
 }
 
 /* ---- turning */
