@@ -7,7 +7,7 @@
 /* x [...,K] as f32 whose last dimension is adjacent and whose rows lie at one distance (in
    elements): x itself where that is so, else a copy. */
 at_tensor *at_matrix_rows(at_context *cx, const char *operation, at_tensor *x, int64_t *rows,
-                   int64_t *stride);
+                          int64_t *stride);
 
 /* A weight of any float or block type, its rows (the elements after the first dimension) adjacent.
  */

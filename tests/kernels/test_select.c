@@ -1,10 +1,10 @@
+#include "kernels/kernels.h"
 #include "table.h"
+#include <cmocka.h>
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
-#include <cmocka.h>
-#include "kernels/kernels.h"
 #include <stdlib.h>
 #include <string.h>
 
