@@ -5,10 +5,10 @@
 #include "formats/image.h"
 #include "fuzz.h"
 
-/* Reads a picture with a budget of 64 MB; what was read can be written as PNG and read again. */
+/* Reads a picture with a budget of 4 MB; what was read can be written as PNG and read again. */
 static inline void fuzz_picture(const uint8_t *data, size_t size)
 {
-    at_context *cx = at_context_new(&(at_context_options){.memory_budget = 64 << 20});
+    at_context *cx = at_context_new(&(at_context_options){.memory_budget = 4 << 20});
     at_image *image = at_image_decode(cx, data, size, "fuzz");
     if (!image != at_failed(cx)) abort();
     if (image && image->width <= 64 && image->height <= 64) {
