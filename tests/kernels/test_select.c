@@ -1,12 +1,13 @@
 #include "kernels/kernels.h"
 #include "table.h"
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+/* cmocka needs the four first */
+#include <cmocka.h>
 
 static char forced[32];
 
