@@ -12,6 +12,7 @@
 #define AT_SIMD_NAME(name) AT_SIMD_EXPAND(name, AT_SIMD)
 
 /* Plain C: the meaning. Products: matmul, conv2d, attention; elementwise: all the others. */
+void at_generic_conv2d(at_context *cx, const at_conv2d_args *args);
 void at_generic_products(at_kernels *table);
 void at_generic_elementwise(at_kernels *table);
 
@@ -24,7 +25,7 @@ void at_simd_to_f32_avx2(at_dtype from, const void *in, float *out, int64_t coun
 void at_simd_to_f32_avx512(at_dtype from, const void *in, float *out, int64_t count);
 void at_simd_to_f32_neon(at_dtype from, const void *in, float *out, int64_t count);
 
-/* cpu/simd/products.c */
+/* cpu/simd/gemm_f32.c */
 void at_simd_products_avx2(at_kernels *table);
 void at_simd_products_avx512(at_kernels *table);
 void at_simd_products_neon(at_kernels *table);

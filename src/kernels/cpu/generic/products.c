@@ -58,7 +58,7 @@ static float conv_value(const at_conv2d_args *p, const float *weights, int64_t b
     return at_activation_value(p->activation, sum);
 }
 
-static void conv2d(at_context *cx, const at_conv2d_args *p)
+void at_generic_conv2d(at_context *cx, const at_conv2d_args *p)
 {
     int64_t count = p->kernel[0] * p->kernel[1] * (p->channels / p->groups);
     float *weights = at_scratch(cx, (size_t)(p->out_channels * count) * sizeof *weights);
@@ -130,6 +130,6 @@ static void attention(at_context *cx, const at_attention_args *p)
 void at_generic_products(at_kernels *table)
 {
     table->matmul = matmul;
-    table->conv2d = conv2d;
+    table->conv2d = at_generic_conv2d;
     table->attention = attention;
 }

@@ -1,7 +1,9 @@
+#include "kernels/cpu/gemm.h"
 #include "kernels/cpu/tables.h"
 
 void at_kernels_avx512(at_kernels *table)
 {
     at_simd_products_avx512(table);
+    if (at_cpu_has_avx512bf16()) table->gemm[AT_PRECISION_BF16] = &at_gemm_avx512bf16;
     at_simd_elementwise_avx512(table);
 }

@@ -1,0 +1,59 @@
+/* Products with few rows of x (one token, a modulation) are bound by reading the weight. Each
+   thread takes rows of the weight, AT_GEMM_FEW_COLUMNS at once, unpacks a block of k into the first
+   cache level, and multiplies it with all rows of x lane by lane; lanes are added at the end. */
+#include "kernels/cpu/gemm.h"
+#include <string.h>
+
+enum { COLUMNS = AT_GEMM_FEW_COLUMNS, WORDS = AT_GEMM_WORDS, MOST_LANES = 16 };
+
+/* All of x as words, rows at a distance of `stride`. */
+static void pack_rows(const at_product *p, int64_t stride, uint32_t *x)
+{
+    float room[WORDS];
+    for (int64_t i = 0; i < p->m; i++)
+        for (int64_t first = 0; first < p->k; first += WORDS) {
+            int64_t count = AT_MIN(WORDS, p->k - first);
+            p->gemm->to_words(count, p->row(p, i, first, count, room),
+                              x + i * stride + first / p->gemm->group);
+        }
+}
+
+/* COLUMNS columns of y from `column` on. */
+static void run_columns(const at_context *cx, const at_product *p, int64_t column,
+                        const uint32_t *x, int64_t x_stride)
+{
+    const at_gemm *g = p->gemm;
+    _Alignas(64) float values[COLUMNS][WORDS], wide[WORDS * 4];
+    _Alignas(64) uint32_t words[COLUMNS][WORDS];
+    _Alignas(64) float sums[AT_GEMM_FEW_ROWS * COLUMNS * MOST_LANES];
+    memset(sums, 0, sizeof sums);
+    int64_t columns = AT_MIN(COLUMNS, p->n - column);
+    for (int64_t first = 0; first < p->k; first += WORDS * g->group) {
+        int64_t count = AT_MIN(WORDS * g->group, p->k - first);
+        const void *w[COLUMNS];
+        for (int j = 0; j < COLUMNS; j++)
+            w[j] = j < columns ? at_weight_words(cx, p, column + j, first, count,
+                                                 g->group == 1 ? values[j] : wide, words[j])
+                               : w[0];
+        g->lane_sums(at_ceil_div(count, g->group), p->m, x + first / g->group, x_stride, w, sums);
+    }
+    float c[AT_GEMM_FEW_ROWS * COLUMNS];
+    g->add_lanes(p->m * COLUMNS, sums, c);
+    for (int64_t i = 0; i < p->m; i++)
+        at_product_finish(cx, columns, c + i * COLUMNS, p->bias ? p->bias + column : NULL,
+                          p->activation, p->y + i * p->y_stride + column);
+}
+
+void at_product_few_rows(at_context *cx, const at_product *p)
+{
+    int64_t stride = at_ceil_div(at_ceil_div(p->k, p->gemm->group), 16) * 16;
+    uint32_t *x = at_scratch(cx, (size_t)(p->m * stride + 1) * sizeof *x);
+    if (!x) return;
+    pack_rows(p, stride, x);
+    int64_t parts = at_ceil_div(p->n, COLUMNS);
+    bool small = p->n * p->k < 1 << 16;
+#pragma omp parallel for num_threads(cx->threads) schedule(static) if (!small)
+    for (int64_t i = 0; i < parts; i++)
+        if (!at_cancelled(cx)) run_columns(cx, p, i * COLUMNS, x, stride);
+    at_scratch_free(cx, x);
+}

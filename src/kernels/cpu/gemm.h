@@ -1,0 +1,105 @@
+/* The packed products: one driver (blocks, threads, packing) for all instruction sets and
+   precisions, over small parts that each of them brings.
+
+   All arithmetic works on 32-bit words along k: a word is one f32, two bf16 or four int8. A
+   precision brings only how numbers become words and a register tile that multiplies them; the
+   driver does not know more. Sums are f32 in an order that depends on k alone, so that results are
+   the same to the bit for any number of threads and any blocking of m and n. */
+#ifndef AT_GEMM_H
+#define AT_GEMM_H
+
+#include "base/base.h"
+#include "kernels/cpu/runs.h"
+#include "kernels/kernels.h"
+
+enum {
+    AT_GEMM_MOST_ROWS = 16,    /* bounds of a register tile */
+    AT_GEMM_MOST_COLUMNS = 32, /* and what buffers are made for */
+    AT_GEMM_WORDS = 256,       /* words of k in one block */
+    AT_GEMM_FEW_ROWS = 16,     /* up to here a product reads its weight once, unpacked in passing */
+    AT_GEMM_FEW_COLUMNS = 4,   /* weight rows at once in that case */
+};
+
+typedef struct at_gemm {
+    int rows, columns; /* the register tile */
+    int group;         /* elements in a word: 1, 2, 4 */
+    int lanes;         /* f32 in a vector */
+    at_dtype dtype;    /* whose rows are words as they lie */
+
+    /* count values to words, the last one filled up with zeros */
+    void (*to_words)(int64_t count, const float *in, uint32_t *out);
+
+    /* panel[i][j] = row[j][i] for `count` words of `columns` rows (NULL: zeros; unaligned) */
+    void (*interleave)(int64_t count, const void *const *row, uint32_t *panel);
+
+    /* c[rows][columns] (+)= a[rows][count] panel[count][columns], a and c with strides in words */
+    void (*tile)(int64_t count, const uint32_t *a, int64_t a_stride, const uint32_t *panel,
+                 float *c, int64_t c_stride, bool add);
+
+    /* sums[i][j][lanes] += x[i][.] w[j][.] lane by lane, for m rows of x and
+       AT_GEMM_FEW_COLUMNS rows of w (unaligned) */
+    void (*lane_sums)(int64_t count, int64_t m, const uint32_t *x, int64_t x_stride,
+                      const void *const *w, float *sums);
+    /* out[i] = the sum of the lanes of sums[i] */
+    void (*add_lanes)(int64_t count, const float *sums, float *out);
+} at_gemm;
+
+extern const at_gemm at_gemm_avx512bf16;
+
+/* cpu/simd/gemm_f32.c: moving words is the same for all precisions of a set. */
+void at_simd_interleave_avx2(int64_t count, const void *const *row, uint32_t *panel);
+void at_simd_interleave_avx512(int64_t count, const void *const *row, uint32_t *panel);
+void at_simd_interleave_neon(int64_t count, const void *const *row, uint32_t *panel);
+void at_simd_add_lanes_avx2(int64_t count, const float *sums, float *out);
+void at_simd_add_lanes_avx512(int64_t count, const float *sums, float *out);
+void at_simd_add_lanes_neon(int64_t count, const float *sums, float *out);
+
+/* y = activation(x W^T + bias) where the rows of x may be anything that can be given as values. */
+typedef struct at_product {
+    const at_gemm *gemm;
+    int64_t m, n, k;
+    /* values first to first + count of a row of x: where they lie, or written to `room` */
+    const float *(*row)(const struct at_product *p, int64_t row, int64_t first, int64_t count,
+                        float *room);
+    const void *source; /* for `row` */
+    const char *weight;
+    at_dtype dtype;
+    int64_t weight_stride; /* bytes */
+    const float *bias;
+    at_activation activation;
+    float *y;
+    int64_t y_stride;
+} at_product;
+
+/* The parts for a precision, or the nearest better one that this table has. */
+const at_gemm *at_gemm_of(const at_context *cx, at_precision precision);
+
+void at_product_run(at_context *cx, const at_product *p);
+
+/* m up to AT_GEMM_FEW_ROWS: bound by reading the weight. */
+void at_product_few_rows(at_context *cx, const at_product *p);
+
+/* Words of values first to first + count of a weight row: where they lie, or unpacked into `words`
+   by way of `values`, both of at least count elements. */
+const void *at_weight_words(const at_context *cx, const at_product *p, int64_t row, int64_t first,
+                            int64_t count, float *values, uint32_t *words);
+
+/* y = activation(c + bias) for one row of n values; bias may be NULL */
+void at_product_finish(const at_context *cx, int64_t n, const float *c, const float *bias,
+                       at_activation activation, float *y);
+
+void at_packed_matmul(at_context *cx, const at_matmul_args *args);
+void at_packed_conv2d(at_context *cx, const at_conv2d_args *args);
+void at_packed_attention(at_context *cx, const at_attention_args *args);
+
+static inline bool at_cancelled(const at_context *cx)
+{
+    return atomic_load_explicit(&cx->cancelled, memory_order_relaxed);
+}
+
+static inline int64_t at_ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+#endif

@@ -1,0 +1,126 @@
+/* The parts of the packed product in f32, the same code for every set. The register tile is two
+   vectors wide and as high as the registers allow: with 32 of them 12 rows (24 sums, 2 of the
+   panel, 1 of x), with 16 of them 6 rows. The rows of x are reached from every third one, so that
+   each is one address computation of the processor's. */
+#include "kernels/cpu/gemm.h"
+#include "kernels/cpu/simd/transpose.h"
+#include "kernels/cpu/tables.h"
+
+#if defined(AT_SIMD_avx2)
+enum { ROWS = 6 };
+#else
+enum { ROWS = 12 };
+#endif
+enum { COLUMNS = 2 * LANES };
+
+static void to_words(int64_t count, const float *in, uint32_t *out)
+{
+    memcpy(out, in, (size_t)count * sizeof *in);
+}
+
+void AT_SIMD_NAME(at_simd_interleave)(int64_t count, const void *const *row, uint32_t *panel)
+{
+    for (int64_t i = 0; i < count; i += LANES)
+        for (int half = 0; half < COLUMNS; half += LANES) {
+            int64_t now = count - i < LANES ? count - i : LANES;
+            vf x[LANES];
+            for (int j = 0; j < LANES; j++) {
+                const char *from = row[half + j];
+                from = from ? from + 4 * i : NULL;
+                x[j] = !from          ? v_set(0)
+                       : now == LANES ? v_load((const void *)from)
+                                      : v_load_part((const void *)from, now);
+            }
+            v_transpose(x);
+            for (int64_t j = 0; j < now; j++)
+                v_store((float *)panel + (i + j) * COLUMNS + half, x[j]);
+        }
+}
+
+static void tile(int64_t count, const uint32_t *a, int64_t a_stride, const uint32_t *panel,
+                 float *c, int64_t c_stride, bool add)
+{
+    const float *row[ROWS / 3], *b = (const float *)panel;
+    vf sum[ROWS][2];
+#pragma GCC unroll 16
+    for (int i = 0; i < ROWS; i++) sum[i][0] = sum[i][1] = v_set(0);
+    for (int i = 0; i < ROWS / 3; i++) row[i] = (const float *)a + 3 * i * a_stride;
+    for (int64_t k = 0; k < count; k++, b += COLUMNS) {
+        vf b0 = v_load(b), b1 = v_load(b + LANES);
+#pragma GCC unroll 16
+        for (int i = 0; i < ROWS; i++) {
+            vf x = v_set(row[i / 3][i % 3 * a_stride]);
+            sum[i][0] = v_fma(x, b0, sum[i][0]);
+            sum[i][1] = v_fma(x, b1, sum[i][1]);
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < ROWS / 3; i++) row[i]++;
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < ROWS; i++, c += c_stride)
+        for (int j = 0; j < 2; j++) {
+            float *at = c + j * LANES;
+            v_store(at, add ? (vf)(v_load(at) + sum[i][j]) : sum[i][j]);
+        }
+}
+
+enum { FEW = AT_GEMM_FEW_COLUMNS };
+
+/* One or two rows of x (`rows` is constant where this is inlined). */
+static inline void few(int rows, int64_t count, const float *x, int64_t x_stride,
+                       const float *const *w, float *sums)
+{
+    vf sum[2][FEW];
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < FEW; j++) sum[i][j] = v_load(sums + (i * FEW + j) * LANES);
+    for (int64_t k = 0; k < count; k += LANES) {
+        bool whole = count - k >= LANES;
+        vf from[2];
+        for (int i = 0; i < rows; i++)
+            from[i] =
+                whole ? v_load(x + i * x_stride + k) : v_load_part(x + i * x_stride + k, count - k);
+        for (int j = 0; j < FEW; j++) {
+            vf weight = whole ? v_load(w[j] + k) : v_load_part(w[j] + k, count - k);
+            for (int i = 0; i < rows; i++) sum[i][j] = v_fma(weight, from[i], sum[i][j]);
+        }
+    }
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < FEW; j++) v_store(sums + (i * FEW + j) * LANES, sum[i][j]);
+}
+
+static void lane_sums(int64_t count, int64_t m, const uint32_t *x, int64_t x_stride,
+                      const void *const *w, float *sums)
+{
+    const float *weight[FEW];
+    for (int j = 0; j < FEW; j++) weight[j] = w[j];
+    int64_t i = 0;
+    for (; i + 2 <= m; i += 2)
+        few(2, count, (const float *)x + i * x_stride, x_stride, weight, sums + i * FEW * LANES);
+    if (i < m)
+        few(1, count, (const float *)x + i * x_stride, x_stride, weight, sums + i * FEW * LANES);
+}
+
+void AT_SIMD_NAME(at_simd_add_lanes)(int64_t count, const float *sums, float *out)
+{
+    for (int64_t i = 0; i < count; i++) out[i] = v_sum(v_load(sums + i * LANES));
+}
+
+static const at_gemm gemm = {
+    .rows = ROWS,
+    .columns = COLUMNS,
+    .group = 1,
+    .lanes = LANES,
+    .dtype = AT_F32,
+    .to_words = to_words,
+    .interleave = AT_SIMD_NAME(at_simd_interleave),
+    .tile = tile,
+    .lane_sums = lane_sums,
+    .add_lanes = AT_SIMD_NAME(at_simd_add_lanes),
+};
+
+void AT_SIMD_NAME(at_simd_products)(at_kernels *table)
+{
+    table->gemm[AT_PRECISION_F32] = &gemm;
+    table->matmul = at_packed_matmul;
+    table->conv2d = at_packed_conv2d;
+}

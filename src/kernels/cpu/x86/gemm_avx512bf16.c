@@ -1,0 +1,102 @@
+/* The parts of the packed product in bf16: a word is a pair of neighbours in k, vdpbf16ps adds the
+   products of a pair to an f32 sum. Tile as in f32: 12 rows x 2 vectors. Numbers are rounded to
+   nearest even; denormals count as 0, as the instruction has it. */
+#include "kernels/cpu/gemm.h"
+#include "kernels/cpu/tables.h"
+#include <immintrin.h>
+#include <string.h>
+
+enum { LANES = 16, ROWS = 12, COLUMNS = 2 * LANES, FEW = AT_GEMM_FEW_COLUMNS };
+
+static __m512i pairs(__m512 low, __m512 high)
+{
+    return (__m512i)_mm512_cvtne2ps_pbh(high, low);
+}
+
+static void to_words(int64_t count, const float *in, uint32_t *out)
+{
+    int64_t i = 0;
+    for (; i + 32 <= count; i += 32)
+        _mm512_storeu_si512(out + i / 2,
+                            pairs(_mm512_loadu_ps(in + i), _mm512_loadu_ps(in + i + 16)));
+    if (i == count) return;
+    uint32_t rest = (1u << (count - i)) - 1;
+    __m512 low = _mm512_maskz_loadu_ps((__mmask16)rest, in + i);
+    __m512 high = _mm512_maskz_loadu_ps((__mmask16)(rest >> 16), in + i + 16);
+    uint32_t words = (1u << ((count - i + 1) / 2)) - 1;
+    _mm512_mask_storeu_epi32(out + i / 2, (__mmask16)words, pairs(low, high));
+}
+
+static __m512 multiply_add(__m512 sum, __m512i a, __m512i b)
+{
+    return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
+}
+
+static void tile(int64_t count, const uint32_t *a, int64_t a_stride, const uint32_t *panel,
+                 float *c, int64_t c_stride, bool add)
+{
+    const uint32_t *row[ROWS / 3];
+    __m512 sum[ROWS][2];
+#pragma GCC unroll 16
+    for (int i = 0; i < ROWS; i++) sum[i][0] = sum[i][1] = _mm512_setzero_ps();
+    for (int i = 0; i < ROWS / 3; i++) row[i] = a + 3 * i * a_stride;
+    for (int64_t k = 0; k < count; k++, panel += COLUMNS) {
+        __m512i b0 = _mm512_loadu_si512(panel), b1 = _mm512_loadu_si512(panel + LANES);
+#pragma GCC unroll 16
+        for (int i = 0; i < ROWS; i++) {
+            __m512i x = _mm512_set1_epi32((int)row[i / 3][i % 3 * a_stride]);
+            sum[i][0] = multiply_add(sum[i][0], x, b0);
+            sum[i][1] = multiply_add(sum[i][1], x, b1);
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < ROWS / 3; i++) row[i]++;
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < ROWS; i++, c += c_stride)
+        for (int j = 0; j < 2; j++) {
+            float *at = c + j * LANES;
+            _mm512_storeu_ps(at, add ? _mm512_add_ps(_mm512_loadu_ps(at), sum[i][j]) : sum[i][j]);
+        }
+}
+
+/* One or two rows of x (`rows` is constant where this is inlined). */
+static inline void few(int rows, int64_t count, const uint32_t *x, int64_t x_stride,
+                       const void *const *w, float *sums)
+{
+    __m512 sum[2][FEW];
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < FEW; j++) sum[i][j] = _mm512_loadu_ps(sums + (i * FEW + j) * LANES);
+    for (int64_t k = 0; k < count; k += LANES) {
+        __mmask16 mask = count - k >= LANES ? 0xffff : (__mmask16)((1u << (count - k)) - 1);
+        __m512i from[2];
+        for (int i = 0; i < rows; i++)
+            from[i] = _mm512_maskz_loadu_epi32(mask, x + i * x_stride + k);
+        for (int j = 0; j < FEW; j++) {
+            __m512i weight = _mm512_maskz_loadu_epi32(mask, (const char *)w[j] + 4 * k);
+            for (int i = 0; i < rows; i++) sum[i][j] = multiply_add(sum[i][j], weight, from[i]);
+        }
+    }
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < FEW; j++) _mm512_storeu_ps(sums + (i * FEW + j) * LANES, sum[i][j]);
+}
+
+static void lane_sums(int64_t count, int64_t m, const uint32_t *x, int64_t x_stride,
+                      const void *const *w, float *sums)
+{
+    int64_t i = 0;
+    for (; i + 2 <= m; i += 2) few(2, count, x + i * x_stride, x_stride, w, sums + i * FEW * LANES);
+    if (i < m) few(1, count, x + i * x_stride, x_stride, w, sums + i * FEW * LANES);
+}
+
+const at_gemm at_gemm_avx512bf16 = {
+    .rows = ROWS,
+    .columns = COLUMNS,
+    .group = 2,
+    .lanes = LANES,
+    .dtype = AT_BF16,
+    .to_words = to_words,
+    .interleave = at_simd_interleave_avx512,
+    .tile = tile,
+    .lane_sums = lane_sums,
+    .add_lanes = at_simd_add_lanes_avx512,
+};

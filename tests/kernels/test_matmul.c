@@ -1,0 +1,231 @@
+/* The product against sums in double over odd shapes, every weight dtype, strides and precision.
+   Tolerances are of the largest sum of |x w| there is (what rounding acts on): f32 sums lose a few
+   ulp; bf16 rounds both factors to 8 bits (2^-8 of each product at worst). */
+#include "kernels/kernels.h"
+#include "parity.h"
+#include "table.h"
+
+static uint64_t state_of_random = 88172645463325252ull;
+
+static float random_value(void)
+{
+    state_of_random ^= state_of_random << 13;
+    state_of_random ^= state_of_random >> 7;
+    state_of_random ^= state_of_random << 17;
+    return (float)(state_of_random >> 40) / (1 << 23) - 1.0f;
+}
+
+static double activated(at_activation a, double x)
+{
+    switch (a) {
+    case AT_RELU:
+        return x > 0 ? x : 0;
+    case AT_SILU:
+        return x / (1 + exp(-x));
+    case AT_GELU:
+        return 0.5 * x * (1 + erf(x * sqrt(0.5)));
+    case AT_GELU_TANH:
+        return 0.5 * x * (1 + tanh(sqrt(2 / 3.14159265358979323846) * (x + 0.044715 * x * x * x)));
+    case AT_QUICK_GELU:
+        return x / (1 + exp(-1.702 * x));
+    case AT_SIGMOID:
+        return 1 / (1 + exp(-x));
+    case AT_TANH:
+        return tanh(x);
+    default:
+        return x;
+    }
+}
+
+typedef struct product_case {
+    int64_t m, n, k, x_pad, y_pad;
+    at_dtype dtype;
+    bool bias;
+    at_activation activation;
+    float outlier; /* times column 3 of x */
+} product_case;
+
+static void check(at_context *cx, at_precision precision, const product_case *p)
+{
+    int64_t xs = p->k + p->x_pad, ys = p->n + p->y_pad;
+    size_t row_bytes = (size_t)(p->k / at_dtype_block(p->dtype)) * at_dtype_block_bytes(p->dtype);
+    float *x = malloc(sizeof(float) * (size_t)(p->m * xs + 1));
+    float *y = malloc(sizeof(float) * (size_t)(p->m * ys + 1));
+    float *w = malloc(sizeof(float) * (size_t)(p->n * p->k + 1)), *bias = NULL;
+    char *packed = malloc(row_bytes * (size_t)p->n + 1);
+    for (int64_t i = 0; i < p->m * xs; i++)
+        x[i] = random_value() * (i % xs == 3 && p->outlier != 0 ? p->outlier : 1);
+    for (int64_t i = 0; i < p->n * p->k; i++) w[i] = random_value();
+    for (int64_t i = 0; i < p->m * ys; i++) y[i] = 777;
+    assert_true(at_convert(AT_F32, w, p->dtype, packed, p->n * p->k));
+    assert_true(at_convert(p->dtype, packed, AT_F32, w, p->n * p->k));
+    if (p->bias) {
+        bias = malloc(sizeof(float) * (size_t)p->n);
+        for (int64_t i = 0; i < p->n; i++) bias[i] = random_value();
+    }
+    at_matmul_args args = {
+        p->m, p->n,          p->k, x,  xs,       packed, p->dtype, (int64_t)row_bytes,
+        bias, p->activation, y,    ys, precision};
+    cx->kernels->matmul(cx, &args);
+    assert_fine(cx);
+    double bar = precision == AT_PRECISION_F32 ? 2e-6 : 8e-3;
+    for (int64_t i = 0; i < p->m; i++)
+        for (int64_t j = 0; j < ys; j++) {
+            if (j >= p->n) {
+                assert_true(y[i * ys + j] == 777);
+                continue;
+            }
+            double sum = bias ? (double)bias[j] : 0, size = 0.1 + fabs(sum);
+            for (int64_t l = 0; l < p->k; l++) {
+                sum += (double)x[i * xs + l] * (double)w[j * p->k + l];
+                size += fabs((double)x[i * xs + l] * (double)w[j * p->k + l]);
+            }
+            double expected = activated(p->activation, sum), got = (double)y[i * ys + j];
+            if (!(fabs(got - expected) <= bar * size * 1.2))
+                fail_msg("%lldx%lldx%lld %s: y[%lld,%lld] is %g, not %g", (long long)p->m,
+                         (long long)p->n, (long long)p->k, at_dtype_name(p->dtype), (long long)i,
+                         (long long)j, got, expected);
+        }
+    free(x), free(y), free(w), free(packed), free(bias);
+}
+
+static const at_precision precisions[] = {AT_PRECISION_F32, AT_PRECISION_BF16, AT_PRECISION_INT8};
+static const char *precision_names[] = {"f32", "bf16", "int8"};
+
+static bool has(at_precision precision)
+{
+    at_context *cx = at_context_new(NULL);
+    bool there = precision == AT_PRECISION_F32 || cx->kernels->gemm[precision];
+    at_context_free(cx);
+    return there;
+}
+
+#define EACH_PRECISION(i)       \
+    for (int i = 0; i < 3; i++) \
+        if (has(precisions[i]))
+
+static void test_shapes(void **state)
+{
+    (void)state;
+    static const int64_t m[] = {1, 2, 5, 12, 16, 17, 24, 31, 97, 193};
+    static const int64_t n[] = {1, 3, 4, 16, 31, 32, 33, 65, 515};
+    static const int64_t k[] = {1, 2, 3, 15, 16, 31, 33, 64, 257, 513, 770};
+    at_context *cx = at_context_new(&(at_context_options){.threads = 2});
+    EACH_PRECISION(i)
+    for (int a = 0; a < 10; a++)
+        for (int b = 0; b < 9; b++)
+            for (int c = a % 3; c < 11; c += 3)
+                check(cx, precisions[i],
+                      &(product_case){.m = m[a], .n = n[b], .k = k[c], .dtype = AT_F32});
+    at_context_free(cx);
+}
+
+static void test_weight_dtypes(void **state)
+{
+    (void)state;
+    at_context *cx = at_context_new(&(at_context_options){.threads = 2});
+    EACH_PRECISION(i)
+    for (int d = 0; d < AT_DTYPES; d++) {
+        if (d >= AT_I8 && d <= AT_BOOL) continue;
+        int64_t k = at_dtype_block(d) == 1 ? 301 : 768;
+        check(cx, precisions[i], &(product_case){.m = 3, .n = 37, .k = k, .dtype = d});
+        check(cx, precisions[i], &(product_case){.m = 50, .n = 37, .k = k, .dtype = d});
+    }
+    at_context_free(cx);
+}
+
+static void test_strides_bias_activation(void **state)
+{
+    (void)state;
+    at_context *cx = at_context_new(&(at_context_options){.threads = 2});
+    EACH_PRECISION(i)
+    for (int a = 0; a < AT_ACTIVATIONS; a++)
+        for (int64_t m = 7; m < 80; m += 60)
+            check(cx, precisions[i],
+                  &(product_case){m, 45, 70, .x_pad = 3, .y_pad = 5, .dtype = AT_F16,
+                                  .bias = a != 2, .activation = (at_activation)a});
+    at_context_free(cx);
+}
+
+static void test_outliers(void **state)
+{
+    (void)state;
+    at_context *cx = at_context_new(&(at_context_options){.threads = 2});
+    EACH_PRECISION(i)
+    for (int64_t m = 7; m < 80; m += 60)
+        check(cx, precisions[i],
+              &(product_case){.m = m, .n = 45, .k = 700, .dtype = AT_F32, .outlier = 100});
+    at_context_free(cx);
+}
+
+/* The same bits for any number of threads. */
+static void test_threads(void **state)
+{
+    (void)state;
+    int64_t m = 301, n = 333, k = 700;
+    float *x = malloc(sizeof(float) * (size_t)(m * k)),
+          *w = malloc(sizeof(float) * (size_t)(n * k));
+    float *y[4];
+    for (int64_t i = 0; i < m * k; i++) x[i] = random_value();
+    for (int64_t i = 0; i < n * k; i++) w[i] = random_value();
+    EACH_PRECISION(i)
+    for (int64_t rows = 4; rows <= m; rows += m - 4) {
+        static const int threads[] = {1, 2, 3, 8};
+        for (int t = 0; t < 4; t++) {
+            y[t] = malloc(sizeof(float) * (size_t)(m * n));
+            at_context *cx = at_context_new(&(at_context_options){.threads = threads[t]});
+            at_matmul_args args = {
+                rows, n, k, x, k, w, AT_F32, k * 4, NULL, AT_IDENTITY, y[t], n, precisions[i]};
+            cx->kernels->matmul(cx, &args);
+            assert_fine(cx);
+            at_context_free(cx);
+        }
+        for (int t = 1; t < 4; t++)
+            if (memcmp(y[0], y[t], sizeof(float) * (size_t)(rows * n)))
+                fail_msg("%s: %d threads give other bits", precision_names[i], threads[t]);
+        for (int t = 0; t < 4; t++) free(y[t]);
+    }
+    free(x), free(w);
+}
+
+/* NaN and infinity pass through; a failing scratch is an error and nothing else. */
+static void test_special(void **state)
+{
+    (void)state;
+    float x[33 * 20], w[33 * 40], y[20 * 40];
+    for (int i = 0; i < 33 * 20; i++) x[i] = random_value();
+    for (int i = 0; i < 33 * 40; i++) w[i] = random_value();
+    x[33 * 3 + 7] = NAN;
+    x[33 * 4 + 7] = INFINITY;
+    EACH_PRECISION(i)
+    for (int m = 5; m <= 20; m += 15) {
+        at_context *cx = at_context_new(NULL);
+        at_matmul_args args = {m,    40,          33, x,  33,           w, AT_F32, 33 * 4,
+                               NULL, AT_IDENTITY, y,  40, precisions[i]};
+        cx->kernels->matmul(cx, &args);
+        assert_fine(cx);
+        for (int j = 0; j < 40; j++) {
+            assert_true(isnan(y[3 * 40 + j]));
+            assert_true(!isfinite(y[4 * 40 + j]));
+            assert_true(isfinite(y[2 * 40 + j]));
+        }
+        cx->fail_allocation_in = 1;
+        cx->kernels->matmul(cx, &args);
+        assert_int_equal(at_error_status(cx), AT_ERROR_MEMORY);
+        at_context_free(cx);
+    }
+}
+
+int main(void)
+{
+    AT_SKIP_WITHOUT_TABLE();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_weight_dtypes),
+        cmocka_unit_test(test_strides_bias_activation),
+        cmocka_unit_test(test_outliers),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_special),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
