@@ -18,7 +18,7 @@ static inline int make_folder(void **state)
     return mkdtemp(folder) ? 0 : -1;
 }
 
-/* Valid until the fourth call from here. */
+/* Valid for three more calls. */
 static inline const char *in_folder(const char *name)
 {
     static char paths[4][512];

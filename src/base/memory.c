@@ -10,7 +10,9 @@ bool at_allocation_fails(at_context *cx)
 
 void *at_alloc(at_context *cx, size_t count, size_t size)
 {
-    void *memory = at_allocation_fails(cx) ? NULL : calloc(count ? count : 1, size ? size : 1);
+    bool fits = size == 0 || count <= SIZE_MAX / size;
+    void *memory =
+        !fits || at_allocation_fails(cx) ? NULL : calloc(count ? count : 1, size ? size : 1);
     return memory ? memory
                   : at_fail(cx, AT_ERROR_MEMORY, "out of memory: %zu x %zu bytes", count, size);
 }

@@ -1,123 +1,177 @@
-#include "base/base.h"
 #include "base/file.h"
 #include "files.h"
-#include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <cmocka.h>
 
-static void assert_failed(at_context *cx, at_status status, const char *part)
+static void expect_error(at_context *cx, const char *message)
 {
-    assert_int_equal(at_error_status(cx), status);
-    if (!strstr(at_error_text(cx), part)) fail_msg("%s: no %s", at_error_text(cx), part);
+    if (!strstr(at_error_text(cx), message))
+        fail_msg("got \"%s\", expected \"%s\"", at_error_text(cx), message);
     at_error_clear(cx);
 }
 
-/* A new file, then another in its place; nothing else is left in the folder. */
-static void test_write(void **state)
+static void expect_file(const char *path, const char *text)
+{
+    size_t size;
+    unsigned char *data = get_file(path, &size);
+    assert_int_equal(size, strlen(text));
+    assert_memory_equal(data, text, size);
+    free(data);
+}
+
+static void maps_files(void **state)
 {
     (void)state;
     at_context *cx = at_context_new(NULL);
-    const char *path = in_folder("a.bin");
-    size_t size;
-    assert_true(at_file_write(cx, path, "one", 3));
-    assert_true(at_file_write(cx, path, "second", 6));
-    char *data = at_file_read(cx, path, 100, &size);
-    assert_int_equal(size, 6);
-    assert_string_equal(data, "second");
-    assert_int_equal(count_files(), 1);
-    at_free(data);
+    const char *path = put_text("a", "hello");
+    at_mapping *m = at_mapping_open(cx, path), *same = at_mapping_keep(m);
+    assert_int_equal(m->size, 5);
+    assert_memory_equal(m->data, "hello", 5);
+    assert_string_equal(m->path, path);
+    at_mapping_release(m);
+    at_mapping_let_go(same); /* read again when it is touched */
+    assert_memory_equal(same->data, "hello", 5);
+    at_mapping_release(same);
+    m = at_mapping_open(cx, put_text("empty", ""));
+    assert_int_equal(m->size, 0);
+    assert_null(m->data);
+    at_mapping_let_go(m);
+    at_mapping_release(m);
+    at_mapping_release(NULL);
+    assert_null(at_mapping_open(cx, in_folder("none")));
+    expect_error(cx, "none: No such file");
+    assert_null(at_mapping_open(cx, folder));
+    expect_error(cx, "not a regular file");
+    assert_int_equal(mkfifo(in_folder("pipe"), 0600), 0); /* must not wait for a writer */
+    assert_null(at_mapping_open(cx, in_folder("pipe")));
+    expect_error(cx, "not a regular file");
     at_context_free(cx);
 }
 
-/* What fails half-way leaves the old file as it was, and no part of the new one. */
-static void test_abandoned(void **state)
+static void reads_files(void **state)
 {
     (void)state;
     at_context *cx = at_context_new(NULL);
-    const char *path = put_text("b.txt", "old");
+    const char *path = put_file("a", "he\0lo", 5);
+    size_t size;
+    char *data = at_file_read(cx, path, 5, &size);
+    assert_int_equal(size, 5);
+    assert_memory_equal(data, "he\0lo\0", 6);
+    at_free(data);
+    assert_null(at_file_read(cx, path, 4, &size));
+    assert_int_equal(at_error_status(cx), AT_ERROR_FORMAT);
+    expect_error(cx, "5 bytes is too large (at most 4)");
+    assert_null(at_file_read(cx, in_folder("none"), 4, &size));
+    expect_error(cx, "No such file");
+    at_context_free(cx);
+}
+
+static void writes_whole_files(void **state)
+{
+    (void)state;
+    empty_folder();
+    at_context *cx = at_context_new(NULL);
+    const char *path = in_folder("a");
+    assert_true(at_file_write(cx, path, "one", 3));
+    assert_true(at_file_write(cx, path, "", 0));
+    expect_file(path, "");
+    at_file_writer *writer = at_file_writer_open(cx, path);
+    assert_true(at_file_writer_write(cx, writer, "tw", 2));
+    assert_true(at_file_writer_write(cx, writer, "o", 1));
+    expect_file(path, ""); /* the old one until the end */
+    assert_true(at_file_writer_commit(cx, writer));
+    expect_file(path, "two");
+    assert_int_equal(count_files(), 1);
+    at_context_free(cx);
+}
+
+static void leaves_nothing_behind(void **state)
+{
+    (void)state;
+    empty_folder();
+    at_context *cx = at_context_new(NULL);
+    char path[128];
+    snprintf(path, sizeof path, "%s", put_text("a", "old"));
     at_file_writer *writer = at_file_writer_open(cx, path);
     assert_true(at_file_writer_write(cx, writer, "new", 3));
-    at_fail(cx, AT_ERROR_FORMAT, "something else");
+    at_file_writer_abandon(writer);
+    at_file_writer_abandon(NULL);
+
+    writer = at_file_writer_open(cx, path); /* an error in between */
+    at_fail(cx, AT_ERROR_ARGUMENT, "something else");
+    assert_false(at_file_writer_write(cx, writer, "new", 3));
     assert_false(at_file_writer_commit(cx, writer));
+    expect_error(cx, "something else");
+
+    writer = at_file_writer_open(cx, path); /* cancelled */
+    at_cancel(cx);
+    assert_false(at_file_writer_write(cx, writer, "new", 3));
+    assert_false(at_file_writer_commit(cx, writer));
+    assert_int_equal(at_error_status(cx), AT_ERROR_CANCELLED);
     at_error_clear(cx);
-    size_t size;
-    char *data = at_file_read(cx, path, 100, &size);
-    assert_string_equal(data, "old");
-    at_free(data);
-    at_file_writer_abandon(at_file_writer_open(cx, path));
-    empty_folder();
-    assert_int_equal(count_files(), 0);
-    at_context_free(cx);
-}
 
-/* A pipe stays a pipe: what is written goes through it. */
-static void test_pipe(void **state)
-{
-    (void)state;
-    at_context *cx = at_context_new(NULL);
-    const char *path = in_folder("pipe");
-    struct stat st;
-    char got[8] = "";
-    assert_int_equal(mkfifo(path, 0600), 0);
-    int fd = open(path, O_RDONLY | O_NONBLOCK);
-    assert_true(at_file_write(cx, path, "through", 7));
-    assert_int_equal(read(fd, got, sizeof got - 1), 7);
-    assert_string_equal(got, "through");
-    assert_int_equal(stat(path, &st), 0);
-    assert_true(S_ISFIFO(st.st_mode));
+    struct rlimit old, small; /* the disk is full */
+    getrlimit(RLIMIT_FSIZE, &old);
+    small = (struct rlimit){4096, old.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &small);
+    static const char big[10000];
+    bool fine = at_file_write(cx, path, big, sizeof big);
+    setrlimit(RLIMIT_FSIZE, &old);
+    assert_false(fine);
+    assert_int_equal(at_error_status(cx), AT_ERROR_FILE);
+    expect_error(cx, "cannot be written: File too large");
+
+    assert_false(at_file_write(cx, in_folder("none/a"), "x", 1));
+    expect_error(cx, "none/a: cannot be written: No such file");
+    assert_int_equal(mkdir(in_folder("d"), 0700), 0);
+    assert_false(at_file_write(cx, in_folder("d"), "x", 1)); /* a folder is there */
+    expect_error(cx, "d: cannot be written: Is a directory");
+    assert_int_equal(rmdir(in_folder("d")), 0);
+
+    for (int n = 1; n <= 3; n++) {
+        cx->fail_allocation_in = n;
+        assert_false(at_file_write(cx, path, "new", 3));
+        expect_error(cx, "out of memory");
+    }
     assert_int_equal(count_files(), 1);
-    close(fd);
-    empty_folder();
+    expect_file(path, "old");
     at_context_free(cx);
 }
 
-static void test_full_device(void **state)
-{
-    (void)state;
-    struct stat st;
-    if (stat("/dev/full", &st) != 0 || !S_ISCHR(st.st_mode)) skip();
-    at_context *cx = at_context_new(NULL);
-    assert_int_equal(symlink("/dev/full", in_folder("full")), 0);
-    assert_false(at_file_write(cx, in_folder("full"), "x", 1));
-    assert_failed(cx, AT_ERROR_FILE, "No space left");
-    assert_int_equal(count_files(), 1);
-    empty_folder();
-    at_context_free(cx);
-}
-
-static void test_refused(void **state)
+static void knows_paths(void **state)
 {
     (void)state;
     at_context *cx = at_context_new(NULL);
-    assert_null(at_file_read(cx, in_folder("missing"), 10, NULL));
-    assert_failed(cx, AT_ERROR_FILE, "No such file");
-    assert_null(at_file_read(cx, folder, 10, NULL));
-    assert_failed(cx, AT_ERROR_FILE, "not a regular file");
-    assert_null(at_file_read(cx, put_text("long", "12345678901"), 10, NULL));
-    assert_failed(cx, AT_ERROR_FORMAT, "too large");
-    assert_int_equal(symlink("loop", in_folder("loop")), 0);
-    assert_null(at_mapping_open(cx, in_folder("loop")));
-    assert_failed(cx, AT_ERROR_FILE, "symbolic links");
-    assert_int_equal(mkfifo(in_folder("pipe"), 0600), 0);
-    assert_null(at_mapping_open(cx, in_folder("pipe"))); /* and does not wait for a writer */
-    assert_failed(cx, AT_ERROR_FILE, "not a regular file");
-    assert_false(at_file_write(cx, in_folder("no/such/folder"), "x", 1));
-    assert_failed(cx, AT_ERROR_FILE, "No such file");
-    empty_folder();
+    static const char *const joined[][3] = {
+        {"a", "b", "a/b"}, {"a/", "b", "a/b"}, {"/", "b", "/b"}, {"", "b", "/b"}};
+    for (size_t i = 0; i < AT_COUNT(joined); i++) {
+        char *path = at_path_join(cx, joined[i][0], joined[i][1]);
+        assert_string_equal(path, joined[i][2]);
+        at_free(path);
+    }
+    put_text("a", "");
+    assert_true(at_file_exists(in_folder("a")));
+    assert_false(at_folder_exists(in_folder("a")));
+    assert_false(at_file_exists(folder));
+    assert_true(at_folder_exists(folder));
+    assert_false(at_file_exists(in_folder("none")));
+    assert_false(at_file_exists(NULL));
     at_context_free(cx);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_write),   cmocka_unit_test(test_abandoned),
-        cmocka_unit_test(test_pipe),    cmocka_unit_test(test_full_device),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(maps_files),         cmocka_unit_test(reads_files),
+        cmocka_unit_test(writes_whole_files), cmocka_unit_test(leaves_nothing_behind),
+        cmocka_unit_test(knows_paths),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
