@@ -1,53 +1,71 @@
 #!/bin/sh
 # shellcheck disable=SC2015  # fail is what both are for
-# atelier generate on the embedded model: files, metadata, JSON, Ctrl-C. Left out where it is not there.
-# generate.sh SOURCE BUILD
+# atelier generate from outside, on a tiny random pipeline: files, settings stored, JSON, Ctrl-C; then
+# the embedded model, where it is there. generate.sh SOURCE BUILD
 set -u
+source=$1
 build=$2
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder" || exit 1
-"$build/atelier" list | grep -q '(the default)$' || {
-    echo "models/emoji is not there: left out"
-    exit 77
-}
 failures=0
 fail() {
     echo "FAILED: $*" >&2
     failures=$((failures + 1))
 }
+ln -s "$source/tests/fixtures/pipelines/flux_tiny_schnell" tiny
+generate() { "$build/atelier" generate -m tiny -W 32 -H 48 --steps 2 "$@"; }
 
 # Same settings, same bytes; the seed stands in the name; quiet is quiet.
-"$build/atelier" generate --seed 7 --steps 2 -q "a red heart" >out 2>err || fail "exit code $?: $(cat err)"
+generate --seed 7 -q "a red heart" >out 2>err || fail "exit code $?: $(cat err)"
 [ ! -s out ] && [ ! -s err ] || fail "--quiet wrote something"
-"$build/atelier" generate --seed 7 --steps 2 -q -o again.png "a red heart" || fail "again"
+generate --seed 7 -q -o again.png "a red heart" || fail "again"
 cmp atelier-7.png again.png || fail "same settings, other bytes"
-grep -aq 'Steps: 2, .*Seed: 7, Size: 128x128' again.png || fail "no parameters in the PNG"
+generate --seed 8 -q -o other.png "a red heart" || fail "another seed"
+cmp -s other.png again.png && fail "another seed, same bytes"
+"$build/atelier" inspect again.png >out || fail "inspect: exit code $?"
+grep -q '^again.png: picture, 32 x 48, 3 channels of 8 bits$' out || fail "inspect: $(cat out)"
+grep -q '^Steps: 2, .*Seed: 7, Size: 32x48, Model: tiny, ' out || fail "parameters: $(cat out)"
 
 # The stored command makes the same file again.
-command=$(grep -a -o '"command":"[^"]*"' again.png | sed 's/^"command":"//; s/"$//')
+command=$(grep -o '"command":"[^"]*"' out | sed 's/^"command":"//; s/"$//')
 echo "$command" | sed "s|^atelier|'$build/atelier'|; s/\$/ -q -o third.png/" >third.sh
 sh third.sh && cmp again.png third.png || fail "the stored command: $command"
 
-# Picture i is the one of seed + i, and the other formats.
-"$build/atelier" generate --seed 6 --steps 2 -n 2 --json -o pair.png "a red heart" >json 2>err ||
-    fail "two pictures: $(cat err)"
+# Picture i is the one of seed + i; JSON says what was made.
+generate --seed 6 -n 2 --json -o pair.png "a red heart" >json 2>err || fail "two: $(cat err)"
 grep -q '"pair-1.png", "pair-2.png"' json || fail "names: $(cat json)"
-grep -q '"peak_bytes":	[1-9]' json || fail "peak: $(cat json)"
-cmp pair-2.png again.png || fail "picture 2 of seed 6 is not that of seed 7"
+grep -q '"seeds":.*\[6, 7\]' json || fail "seeds: $(cat json)"
+grep -q '"peak_bytes":.[1-9]' json || fail "peak: $(cat json)"
+for key in load encode step decode total; do
+    grep -q "\"$key\":.*[0-9]" json || fail "no time of $key: $(cat json)"
+done
+command=$(grep -o '"command":.*' json | sed 's/^"command":[^"]*"//; s/"$//')
+echo "$command" | sed "s|^atelier|'$build/atelier'|; s/\$/ -q -o fourth.png/" >fourth.sh
+sh fourth.sh && cmp pair-2.png fourth-2.png || fail "the command of the run: $command"
 for suffix in jpg webp; do
-    "$build/atelier" generate --seed 7 --steps 1 -q -o "heart.$suffix" "a red heart" &&
-        [ -s "heart.$suffix" ] || fail "$suffix"
+    generate --seed 7 -q -o "heart.$suffix" "a red heart" && [ -s "heart.$suffix" ] || fail "$suffix"
+done
+for suffix in jpg webp; do
+    "$build/atelier" inspect "heart.$suffix" | grep -q 'Seed: 7' || fail "$suffix has no settings"
 done
 
-# Starting noise from a file: what was saved can be read; a file that is none is refused.
-"$build/atelier" generate --seed 7 --steps 2 -q --save-latents l.safetensors -o l.png "a red heart" &&
-    "$build/atelier" inspect l.safetensors | grep -q '\[1,16,16,16\]  latents' || fail "latents"
-"$build/atelier" generate --latents again.png -q -o bad.png x 2>err && fail "noise from a picture"
+# Latents: what was saved can be looked at; noise is taken from a file; a picture is no noise.
+generate --seed 7 -q --save-latents l.safetensors -o l.png "a red heart" || fail "save latents"
+"$build/atelier" inspect l.safetensors | grep -q '  \[1,[0-9]*,[0-9]*,[0-9]*\]  latents$' ||
+    fail "latents: $("$build/atelier" inspect l.safetensors)"
+generate --latents l.safetensors -q -o n.png "a red heart" || fail "noise from a file"
+generate --latents again.png -q -o bad.png x 2>err && fail "noise from a picture"
+[ ! -e bad.png ] || fail "bad.png is there"
+
+# What a model cannot do: exit code 1, a line that says why, no file.
+mkdir work && cd work && ln -s ../tiny tiny || exit 1
+generate -W 1 -o x.png x 2>../err && fail "a width of 1"
+grep -q '^atelier: [^ ]' ../err && [ "$(wc -l <../err)" -eq 1 ] || fail "width 1: $(cat ../err)"
+generate --sampler nonsense -o x.png x 2>../err && fail "a sampler that is none"
 
 # Ctrl-C: soon, exit code 1, nothing left behind.
-mkdir work && cd work || exit 1
-"$build/atelier" generate --steps 2000 "a red heart" 2>../err &
+"$build/atelier" generate -m tiny --steps 10000 -n 100 "a red heart" 2>../err &
 process=$!
 sleep 1
 started=$(date +%s%N)
@@ -56,7 +74,17 @@ wait $process
 code=$?
 [ $code -eq 1 ] || fail "Ctrl-C: exit code $code"
 [ $((($(date +%s%N) - started) / 1000000)) -lt 1000 ] || fail "Ctrl-C took more than a second"
-grep -q '^atelier: cancelled$' ../err || fail "Ctrl-C said: $(cat ../err)"
-[ -z "$(ls -A)" ] || fail "Ctrl-C left behind $(ls -A)"
+grep -q '^atelier: cancelled' ../err || fail "Ctrl-C said: $(cat ../err)"
+rm tiny
+[ -z "$(ls -A)" ] || fail "left behind: $(ls -A)"
+
+if "$build/atelier" list | grep -q '(the default)$'; then
+    "$build/atelier" generate --seed 7 -q -o heart.png "a red heart on a blue background" ||
+        fail "the embedded model"
+    "$build/atelier" inspect heart.png | grep -q 'Steps: 8, .*Size: 128x128, Model: emoji' ||
+        fail "the embedded model's settings: $("$build/atelier" inspect heart.png)"
+else
+    echo "models/emoji is not there: the embedded model was left out"
+fi
 
 [ "$failures" -eq 0 ]
