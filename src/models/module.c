@@ -260,6 +260,7 @@ at_module *at_module_load(at_context *cx, const char *folder, const char *wanted
     if (!module) return NULL;
     loader l = {.module = module, .what = folder, .weights = at_weights_open(cx, folder)};
     module->weights = l.weights;
+    at_disown(cx, l.weights); /* the module lets them go, also when the context takes it along */
     l.used = l.weights ? at_alloc(cx, (size_t)at_weights_count(l.weights), 1) : NULL;
     bool fine = l.used && walk(module, load_parameter, &l);
     if (fine) report_unused(&l);

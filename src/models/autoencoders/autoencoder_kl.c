@@ -159,8 +159,11 @@ at_tensor *at_autoencoder_kl_decode(at_context *cx, const at_module *vae, at_ten
 at_autoencoder_kl_info at_autoencoder_kl_info_of(const at_module *vae)
 {
     const vae_config *c = &((const autoencoder_kl *)vae)->config;
-    return (at_autoencoder_kl_info){c->latent_channels, 1 << (c->levels - 1), c->scaling_factor,
-                                    c->shift_factor};
+    return (at_autoencoder_kl_info){.latent_channels = c->latent_channels,
+                                    .scale = 1 << (c->levels - 1),
+                                    .channels = c->channels[AT_MIN(1, c->levels - 1)],
+                                    .scaling_factor = c->scaling_factor,
+                                    .shift_factor = c->shift_factor};
 }
 
 /* ---- parameters */

@@ -6,7 +6,8 @@
 
 typedef struct at_autoencoder_kl_info {
     int64_t latent_channels;
-    int scale; /* pixels a latent pixel: 2^(levels - 1) */
+    int scale;        /* pixels a latent pixel: 2^(levels - 1) */
+    int64_t channels; /* of the decoder at the picture's size, the most */
     double scaling_factor, shift_factor;
 } at_autoencoder_kl_info;
 

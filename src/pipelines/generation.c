@@ -1,0 +1,66 @@
+#include "pipelines/generation.h"
+#include "base/threads.h"
+#include <atelier/image.h>
+
+typedef struct generation {
+    at_generation made; /* first: what callers see */
+    at_context *cx;
+    char *texts[6];
+} generation;
+
+static void destroy(void *object)
+{
+    generation *g = object;
+    for (size_t i = 0; i < AT_COUNT(g->texts); i++) at_free(g->texts[i]);
+    at_free(g->made.images);
+    at_free(g);
+}
+
+at_generation *at_generation_new(at_pipeline *pipeline, const at_generate_options *used)
+{
+    at_context *cx = pipeline->cx;
+    generation *g = at_ok(cx) ? AT_NEW(cx, generation) : NULL;
+    if (!at_own(cx, g, destroy)) return NULL;
+    g->cx = cx;
+    g->made = (at_generation){.count = used->count,
+                              .images = AT_NEW_ARRAY(cx, at_image *, used->count),
+                              .used = *used,
+                              .pipeline = pipeline->class->name};
+    const char **slots[] = {&g->made.used.prompt,  &g->made.used.negative,
+                            &g->made.used.sampler, &g->made.used.schedule,
+                            &g->made.used.latents, &g->made.used.save_latents};
+    for (size_t i = 0; i < AT_COUNT(slots); i++)
+        if (*slots[i]) *slots[i] = g->texts[i] = at_copy_text(cx, *slots[i]);
+    if (at_ok(cx)) return &g->made;
+    at_generation_free(&g->made);
+    return NULL;
+}
+
+void at_generation_free(at_generation *made)
+{
+    if (!made) return;
+    generation *g = (generation *)made;
+    for (int i = 0; made->images && i < made->count; i++) at_image_free(made->images[i]);
+    at_disown(g->cx, g);
+    destroy(g);
+}
+
+at_generation *at_generate_many(at_pipeline *pipeline, const at_generate_options *options)
+{
+    if (!pipeline || !at_ok(pipeline->cx)) return NULL;
+    double started = at_clock();
+    const at_generate_options none = {0};
+    at_generation *made = pipeline->class->generate(pipeline, options ? options : &none);
+    if (made) made->timings.total = at_clock() - started;
+    return made;
+}
+
+at_image *at_generate(at_pipeline *pipeline, const at_generate_options *options)
+{
+    at_generation *made = at_generate_many(pipeline, options);
+    if (!made) return NULL;
+    at_image *first = made->images[0];
+    made->images[0] = NULL;
+    at_generation_free(made);
+    return first;
+}
