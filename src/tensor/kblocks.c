@@ -261,7 +261,8 @@ void at_kblock_from_f32(at_dtype dtype, const float *in, uint8_t *out)
     memset(out, 0, at_dtype_block_bytes(dtype));
     float factor = put_f16(out + l.factor, isfinite(most) ? most / whole : 0), minimum_factor = 0;
     if (l.has_minimum) {
-        float wanted = isfinite(most_minimum) ? most_minimum / whole : 0;
+        bool lost = most > 0 && factor == 0; /* too small for f16: then all is 0 */
+        float wanted = isfinite(most_minimum) && !lost ? most_minimum / whole : 0;
         minimum_factor = put_f16(out + l.factor + 2, wanted);
     }
     parts p = {0};
