@@ -28,7 +28,7 @@ void at_bind_group_norm(at_binder *b, const char *name, at_nn_norm *m, int64_t c
     bind_norm(b, name, m, channels, groups, eps, AT_BIAS);
 }
 
-at_tensor *at_normalize(at_context *cx, const at_nn_norm *m, at_tensor *x)
+at_tensor *at_layer_normalize(at_context *cx, const at_nn_norm *m, at_tensor *x)
 {
     return at_layer_norm(cx, x, m->weight, m->bias, m->eps);
 }

@@ -30,14 +30,14 @@ static void layer(at_context *cx, const clip_layer *m, at_tensor **x)
 {
     at_scope s = at_scope_begin(cx);
     const at_attention_options causal = {.causal = true};
-    at_tensor *y = at_normalize(cx, &m->layer_norm1, *x);
+    at_tensor *y = at_layer_normalize(cx, &m->layer_norm1, *x);
     at_tensor *q = at_split_heads(cx, at_project(cx, &m->q_proj, y), m->heads);
     at_tensor *k = at_split_heads(cx, at_project(cx, &m->k_proj, y), m->heads);
     at_tensor *v = at_split_heads(cx, at_project(cx, &m->v_proj, y), m->heads);
     y = at_merge_heads(cx, at_attention(cx, q, k, v, &causal));
     *x = at_add(cx, *x, at_project(cx, &m->out_proj, y));
 
-    y = at_project_act(cx, &m->fc1, at_normalize(cx, &m->layer_norm2, *x), m->activation);
+    y = at_project_act(cx, &m->fc1, at_layer_normalize(cx, &m->layer_norm2, *x), m->activation);
     *x = at_add(cx, *x, at_project(cx, &m->fc2, y));
     at_scope_end(cx, s, x, NULL);
 }
@@ -81,7 +81,7 @@ at_clip_text_output at_clip_text_forward(at_context *cx, const at_module *module
         layer(cx, &m->layers[i], &x);
     }
     if (m->config.layers == hidden) out.hidden_state = x;
-    out.last_hidden_state = at_normalize(cx, &m->final_layer_norm, x);
+    out.last_hidden_state = at_layer_normalize(cx, &m->final_layer_norm, x);
     at_tensor *rows = at_view(cx, out.last_hidden_state, B * N, D);
     out.pooler_output = at_embedding(cx, rows, end_positions(cx, m, ids));
     if (m->text_projection.weight)
