@@ -1,0 +1,199 @@
+#include "pipelines/pipeline.h"
+#include "base/file.h"
+#include "base/threads.h"
+#include "formats/weights.h"
+#include "tensor/pool.h"
+#include "text/tokenizer.h"
+#include <string.h>
+
+static const at_pipeline_class *const classes[] = {&at_flux_pipeline_class};
+
+static const at_pipeline_class *class_of(at_context *cx, at_config *index)
+{
+    const char *name = at_config_text(cx, index, "_class_name", "");
+    for (size_t i = 0; i < AT_COUNT(classes); i++)
+        if (strcmp(classes[i]->name, name) == 0) return classes[i];
+    return at_fail(cx, AT_ERROR_UNSUPPORTED, "%s: the pipeline \"%s\" is not supported",
+                   at_config_what(index), name);
+}
+
+static void close_component(at_component *c)
+{
+    at_module_free(c->module);
+    at_tokenizer_free(c->tokenizer);
+    at_free(c->name);
+    at_free(c->class_name);
+    at_free(c->folder);
+}
+
+static void destroy(void *object)
+{
+    at_pipeline *p = object;
+    for (int i = 0; i < p->count; i++) close_component(&p->components[i]);
+    at_free(p->components);
+    at_config_free(p->index);
+    at_free(p->folder);
+    at_free(p);
+}
+
+void at_pipeline_free(at_pipeline *pipeline)
+{
+    if (!pipeline) return;
+    at_disown(pipeline->cx, pipeline);
+    destroy(pipeline);
+}
+
+/* "text_encoder": ["transformers", "CLIPTextModel"], or [null, null] */
+static void read_component(at_pipeline *p, at_component *c, const char *name)
+{
+    at_context *cx = p->cx;
+    const cJSON *entry = at_config_item(p->index, name);
+    const cJSON *class_name = cJSON_GetArrayItem(entry, 1);
+    c->name = at_copy_text(cx, name);
+    c->folder = at_path_join(cx, p->folder, name);
+    if (!entry || cJSON_IsNull(class_name)) return;
+    if (!cJSON_IsString(class_name)) {
+        at_fail(cx, AT_ERROR_FORMAT, "%s: \"%s\" must be a library and a class",
+                at_config_what(p->index), name);
+        return;
+    }
+    c->class_name = at_copy_text(cx, class_name->valuestring);
+    if (c->folder && !at_folder_exists(c->folder))
+        at_fail(cx, AT_ERROR_FILE, "%s: the folder is missing (model_index.json names it)",
+                c->folder);
+}
+
+static at_config *read_index(at_context *cx, const char *folder)
+{
+    char *path = at_path_join(cx, folder, "model_index.json");
+    at_config *index = NULL;
+    if (at_file_exists(folder))
+        at_fail(cx, AT_ERROR_UNSUPPORTED,
+                "%s: single checkpoint files are not supported yet (give a Diffusers folder)",
+                folder);
+    else if (path && at_folder_exists(folder) && !at_file_exists(path))
+        at_fail(cx, AT_ERROR_FORMAT, "%s: not a Diffusers folder (it has no model_index.json)",
+                folder);
+    else if (path)
+        index = at_config_read(cx, path);
+    at_free(path);
+    return index;
+}
+
+at_pipeline *at_pipeline_open(at_context *cx, const char *folder)
+{
+    at_config *index = at_ok(cx) ? read_index(cx, folder) : NULL;
+    at_pipeline *p = index ? AT_NEW(cx, at_pipeline) : NULL;
+    if (!p) {
+        at_config_free(index);
+        return NULL;
+    }
+    p->cx = cx;
+    p->index = index;
+    p->folder = at_copy_text(cx, folder);
+    if (!at_own(cx, p, destroy)) return NULL;
+    p->class = class_of(cx, index);
+    int count = 0;
+    while (p->class && p->class->components[count]) count++;
+    p->components = AT_NEW_ARRAY(cx, at_component, count);
+    if (p->components) p->count = count;
+    for (int i = 0; i < p->count && at_ok(cx); i++)
+        read_component(p, &p->components[i], p->class->components[i]);
+    if (at_ok(cx)) return p;
+    at_pipeline_free(p);
+    return NULL;
+}
+
+static at_component *component_of(const at_pipeline *p, const char *name)
+{
+    for (int i = 0; i < p->count; i++)
+        if (strcmp(p->components[i].name, name) == 0) return &p->components[i];
+    return NULL;
+}
+
+bool at_pipeline_has(const at_pipeline *pipeline, const char *component)
+{
+    const at_component *c = component_of(pipeline, component);
+    return c && c->class_name;
+}
+
+static at_component *needed(at_pipeline *p, const char *name)
+{
+    at_component *c = at_ok(p->cx) ? component_of(p, name) : NULL;
+    if (c && c->class_name) return c;
+    return at_fail(p->cx, AT_ERROR_FORMAT, "%s: model_index.json has no \"%s\", which %s needs",
+                   p->folder, name, p->class->name);
+}
+
+/* Of the files, without reading them: only when there is a budget to keep. */
+static size_t weight_bytes(at_context *cx, at_component *c)
+{
+    if (c->bytes || !at_pool_budget(cx)) return c->bytes;
+    at_weights *weights = at_weights_open(cx, c->folder);
+    for (int64_t i = 0; i < at_weights_count(weights); i++)
+        c->bytes += at_weights_at(weights, i)->bytes;
+    at_weights_free(weights);
+    return c->bytes;
+}
+
+/* Lets go of the longest unused modules until `bytes` more fit into the budget, as far as that
+ * helps. */
+static void make_room(at_pipeline *p, size_t bytes)
+{
+    size_t budget = at_pool_budget(p->cx);
+    while (budget) {
+        size_t held = at_memory_used(p->cx);
+        at_component *oldest = NULL;
+        for (int i = 0; i < p->count; i++) {
+            at_component *c = &p->components[i];
+            if (!c->module) continue;
+            held += c->bytes;
+            if (!oldest || c->used < oldest->used) oldest = c;
+        }
+        if (!oldest || held + bytes <= budget) return;
+        at_log(p->cx, AT_LOG_INFO, "%s: let go of, for the memory budget", oldest->name);
+        at_module_free(oldest->module);
+        oldest->module = NULL;
+    }
+}
+
+at_module *at_pipeline_module(at_pipeline *p, const char *component, const char *class_name)
+{
+    at_component *c = needed(p, component);
+    if (!c) return NULL;
+    if (!c->module) {
+        double start = at_clock();
+        make_room(p, weight_bytes(p->cx, c));
+        c->module = at_module_load(p->cx, c->folder, class_name ? class_name : c->class_name);
+        p->load_seconds += at_clock() - start;
+    }
+    c->used = ++p->uses;
+    return c->module;
+}
+
+at_tokenizer *at_pipeline_tokenizer(at_pipeline *p, const char *component)
+{
+    at_component *c = needed(p, component);
+    if (c && !c->tokenizer) {
+        double start = at_clock();
+        c->tokenizer = at_tokenizer_open_as(p->cx, c->folder, c->class_name);
+        p->load_seconds += at_clock() - start;
+    }
+    return c ? c->tokenizer : NULL;
+}
+
+at_scheduler *at_pipeline_scheduler(at_pipeline *p, const char *sampler, const char *schedule)
+{
+    at_component *c = needed(p, "scheduler");
+    char *path = c ? at_path_join(p->cx, c->folder, "scheduler_config.json") : NULL;
+    at_scheduler *s = path ? at_scheduler_load(p->cx, path, sampler, schedule) : NULL;
+    at_free(path);
+    return s;
+}
+
+double at_pipeline_take_load_seconds(at_pipeline *p)
+{
+    double seconds = p->load_seconds;
+    p->load_seconds = 0;
+    return seconds;
+}

@@ -1,0 +1,60 @@
+/* Memory that runs out, at every allocation of a run from opening to pictures: an error, never a
+   crash; the sanitizer's run finds what is lost on the way. */
+#include "parity.h"
+#include "pipelines/pipeline.h"
+
+static at_generation *whole_run(at_context *cx)
+{
+    at_pipeline *p = at_pipeline_open(cx, AT_FIXTURES "/pipelines/flux_tiny_schnell");
+    return at_generate_many(
+        p, &(at_generate_options){.prompt = "a red heart", .width = 32, .height = 32, .steps = 1});
+}
+
+static void test_every_allocation_fails_once(void **state)
+{
+    (void)state;
+    bool done = false;
+    for (long n = 1; !done; n += 1 + n / 24) {
+        at_context *cx = f32_context();
+        cx->fail_allocation_in = n;
+        at_generation *made = whole_run(cx);
+        done = cx->fail_allocation_in > 0; /* the run was over before */
+        assert_int_equal(at_error_status(cx), done ? AT_OK : AT_ERROR_MEMORY);
+        assert_int_equal(made != NULL, done);
+        at_context_free(cx);
+    }
+}
+
+static void test_cancelled(void **state)
+{
+    (void)state;
+    at_context *cx = f32_context();
+    at_pipeline *p = at_pipeline_open(cx, AT_FIXTURES "/pipelines/flux_tiny_schnell");
+    at_cancel(cx);
+    assert_null(at_generate_many(p, &(at_generate_options){.prompt = "a red heart"}));
+    assert_int_equal(at_error_status(cx), AT_ERROR_CANCELLED);
+    at_context_free(cx);
+}
+
+/* A budget too small for all modules at once, large enough for one after the other. */
+static void test_budget(void **state)
+{
+    (void)state;
+    at_context *cx = at_context_new(
+        &(at_context_options){.precision = AT_PRECISION_F32, .memory_budget = 64 << 10});
+    assert_null(whole_run(cx));
+    assert_int_equal(at_error_status(cx), AT_ERROR_MEMORY);
+    assert_non_null(strstr(at_error_text(cx), "budget"));
+    assert_true(at_memory_peak(cx) <= 64 << 10);
+    at_context_free(cx);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_allocation_fails_once),
+        cmocka_unit_test(test_cancelled),
+        cmocka_unit_test(test_budget),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
