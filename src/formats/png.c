@@ -121,6 +121,19 @@ static void read_texts(coder *c)
     }
 }
 
+/* libpng allocates what a chunk's length says, whatever png_set_chunk_malloc_max; here no length
+   may go past the file's end. */
+static bool chunks_fit(const coder *c)
+{
+    for (size_t at = 8; at + 8 <= c->size;) {
+        size_t length = png_get_uint_32(c->data + at);
+        if (memcmp(c->data + at + 4, "IEND", 4) == 0) return true;
+        if (length > c->size - at - 8) return false;
+        at += length + 12;
+    }
+    return true;
+}
+
 static bool decode(coder *c)
 {
     if (setjmp(png_jmpbuf(c->png))) return false;
@@ -128,6 +141,7 @@ static bool decode(coder *c)
     png_set_chunk_cache_max(c->png, 128);
     png_set_chunk_malloc_max(c->png, 8 << 20);
     png_set_read_fn(c->png, c, read_bytes);
+    if (!chunks_fit(c)) png_error(c->png, "a chunk is longer than the file");
     png_read_info(c->png, c->info);
     if (!prepare(c)) return false;
     read_pixels(c);
