@@ -81,9 +81,11 @@ static void reads_shards(void **state)
     (void)state;
     at_context *cx = at_context_new(&(at_context_options){.log = keep_log});
     empty_folder();
+    at_tensor *x = at_full(cx, 2, 1, (int64_t[]){1});
     put_weight(cx, "1.safetensors", "a", 1);
-    put_weight(cx, "2.safetensors", "b", 2);
-    put_weight(cx, "3.safetensors", "a", 3); /* not the one that the index means */
+    at_safetensors_write(cx, in_folder("2.safetensors"), 2, (const char *[]){"a", "b"},
+                         (at_tensor *[]){x, x}, NULL); /* the index means the other "a" */
+    put_weight(cx, "3.safetensors", "a", 3);
     const char *path =
         put_text("m.safetensors.index.json", "{\"metadata\":{\"total_size\":8},\"weight_map\":"
                                              "{\"a\":\"1.safetensors\",\"b\":\"2.safetensors\"}}");
