@@ -1,5 +1,6 @@
 #include "pipelines/generation.h"
 #include "base/threads.h"
+#include "pipelines/defaults.h"
 #include <atelier/image.h>
 
 typedef struct generation {
@@ -49,8 +50,9 @@ at_generation *at_generate_many(at_pipeline *pipeline, const at_generate_options
 {
     if (!pipeline || !at_ok(pipeline->cx)) return NULL;
     double started = at_clock();
-    const at_generate_options none = {0};
-    at_generation *made = pipeline->class->generate(pipeline, options ? options : &none);
+    at_generate_options own = options ? *options : (at_generate_options){0};
+    at_generate_defaults(pipeline->cx, pipeline->folder, &own);
+    at_generation *made = at_ok(pipeline->cx) ? pipeline->class->generate(pipeline, &own) : NULL;
     if (made) made->timings.total = at_clock() - started;
     return made;
 }
