@@ -163,12 +163,12 @@ static at_tensor *denoise(flux_run *r, at_tensor *latents)
 
 /* ---- latents to pictures */
 
-/* Whole is what the reference does; in tiles where the decoder's largest layers (about two and a
-   half of them at once) do not fit into the budget, or into half of the machine's memory. */
+/* Whole is what the reference does; in tiles where the decoder's largest layers (about six of them
+   are alive at once) do not fit into the budget, or into half of the machine's memory. */
 static bool needs_tiles(const flux_run *r, const at_autoencoder_kl_info *info)
 {
     double pixels = (double)r->options->width * r->options->height;
-    double bytes = 2.5 * pixels * (double)info->channels * sizeof(float);
+    double bytes = 6.0 * pixels * (double)info->channels * sizeof(float);
     double budget = (double)at_pool_budget(r->cx), used = (double)at_memory_used(r->cx);
     if (budget > 0 && bytes > budget - used) return true;
     return bytes > 0.5 * (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);

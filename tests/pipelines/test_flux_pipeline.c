@@ -230,12 +230,33 @@ static void test_defaults(void **state)
     at_context_free(cx);
 }
 
+/* A picture that does not fit into the memory budget whole is decoded in tiles. */
+static void test_tiles(void **state)
+{
+    (void)state;
+    enum { BUDGET = 6000000 };
+    size_t peak[2];
+    for (int i = 0; i < 2; i++) {
+        at_context *cx = at_context_new(
+            &(at_context_options){.precision = AT_PRECISION_F32, .memory_budget = i ? BUDGET : 0});
+        at_pipeline *p = at_pipeline_open(cx, AT_FIXTURES "/pipelines/flux_tiny_dev");
+        at_image *image =
+            at_generate(p, &(at_generate_options){.width = 256, .height = 256, .steps = 1});
+        assert_fine(cx);
+        assert_int_equal(image->width, 256);
+        peak[i] = at_memory_peak(cx);
+        at_context_free(cx);
+    }
+    assert_true(peak[0] > BUDGET && peak[1] <= BUDGET);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_dev),      cmocka_unit_test(test_schnell),
         cmocka_unit_test(test_golden),   cmocka_unit_test(test_seeds),
         cmocka_unit_test(test_refusals), cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_tiles),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
