@@ -19,8 +19,9 @@ struct at_regex {
 
 /* --- Translation. --- */
 
-/* Oniguruma's classes, as members of a PCRE2 class: White_Space; Alphabetic, marks, decimal digits
-   and connectors. PCRE2's own \s has U+180E too, its own \w (10.42) no marks. */
+/* Oniguruma's classes, as members of a PCRE2 class: White_Space; Alphabetic, marks, decimal digits,
+   connectors, Latin-1's superscripts and fractions. PCRE2's own \s has U+180E too, its own \w
+   (10.42) no marks. */
 #define SPACE                                                                                   \
     "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}" \
     "\\x{205f}\\x{3000}"
@@ -28,9 +29,9 @@ struct at_regex {
     "\\x{0}-\\x{8}\\x{e}-\\x{1f}\\x{21}-\\x{84}\\x{86}-\\x{9f}\\x{a1}-\\x{167f}\\x{1681}-\\x{1fff" \
     "}\\x{200b}-\\x{2027}\\x{202a}-\\x{202e}\\x{2030}-\\x{205e}\\x{2060}-\\x{2fff}\\x{3001}-\\x{1" \
     "0ffff}"
-#define WORD                                                                                       \
-    "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1f16" \
-    "9}\\x{1f170}-\\x{1f189}"
+#define WORD                                                                                   \
+    "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}\\x{24b6}-\\x{24e9}" \
+    "\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{1f189}"
 
 typedef struct translation {
     at_context *cx;

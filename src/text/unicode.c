@@ -165,6 +165,21 @@ typedef struct characters {
     size_t count, capacity;
 } characters;
 
+/* Characters with a decomposition that Unicode got after version 11: the reference's tables
+   (unicode_normalization_alignments) leave them alone. */
+static bool is_too_new(int32_t c)
+{
+    static const int32_t ranges[][2] = {{0x32ff, 0x32ff},   {0xa7f1, 0xa7f4},   {0xab69, 0xab69},
+                                        {0x105c9, 0x105c9}, {0x105e4, 0x105e4}, {0x10781, 0x107ba},
+                                        {0x11383, 0x113c8}, {0x11938, 0x11938}, {0x16121, 0x16128},
+                                        {0x16d68, 0x16d6a}, {0x1ccd6, 0x1ccf9}, {0x1e030, 0x1e06d},
+                                        {0x1f16c, 0x1f16c}, {0x1fbf0, 0x1fbf9}};
+    if (c < ranges[0][0]) return false;
+    for (size_t i = 0; i < AT_COUNT(ranges); i++)
+        if (c >= ranges[i][0] && c <= ranges[i][1]) return true;
+    return false;
+}
+
 static void decompose(at_context *cx, characters *out, int32_t c, utf8proc_option_t options)
 {
     enum { LONGEST = 32 }; /* a compatibility decomposition has at most 18 characters */
@@ -176,6 +191,10 @@ static void decompose(at_context *cx, characters *out, int32_t c, utf8proc_optio
         out->capacity = capacity;
     }
     int boundary = 0;
+    if (is_too_new(c)) {
+        out->items[out->count++] = c;
+        return;
+    }
     utf8proc_ssize_t n =
         utf8proc_decompose_char(c, out->items + out->count, LONGEST, options, &boundary);
     if (n > 0 && n <= LONGEST) out->count += (size_t)n;
