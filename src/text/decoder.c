@@ -202,7 +202,7 @@ static void apply_replace(at_context *cx, const step *s, const at_pieces *in, at
         size_t end = 0;
         const char *token = token_at(in, i, &size);
         at_span *found = at_regex_find(cx, s->regex, token, size, &count);
-        for (size_t k = 0; k < count; k++) {
+        for (size_t k = 0; k < count && at_growth_is_fine(cx, size, text.size); k++) {
             at_text_add(cx, &text, token + end, found[k].start - end);
             at_text_add(cx, &text, s->text, strlen(s->text));
             end = found[k].end;
@@ -362,11 +362,13 @@ void at_decoder_free(at_decoder *decoder)
 
 void at_decoder_apply(at_context *cx, const at_decoder *decoder, at_pieces *tokens, at_text *out)
 {
+    size_t before = tokens->text.size;
     for (size_t i = 0; decoder && i < decoder->count && at_ok(cx); i++) {
         at_pieces next = {0};
         if (tokens->count) decoder->steps[i].apply(cx, &decoder->steps[i], tokens, &next);
         at_pieces_free(tokens);
         *tokens = next;
+        at_growth_is_fine(cx, before, next.text.size);
     }
     for (size_t i = 0, size; i < tokens->count && !at_failed(cx); i++) {
         if (i > 0 && !decoder) at_text_add(cx, out, " ", 1);

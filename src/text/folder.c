@@ -177,6 +177,8 @@ typedef enum ends { OWN_CLS_SEP, OWN_BOS_EOS, OWN_EOS, FROM_FILE, FROM_FILE_OR_C
 static bool set_ends(at_context *cx, const at_folder *f, at_tokenizer *t, ends how)
 {
     int32_t first = -1, last = -1;
+    bool flags = at_folder_has(f, "add_bos_token") || at_folder_has(f, "add_eos_token");
+    if (how == FROM_FILE_OR_CLS_SEP && !f->tokenizer && flags) how = FROM_FILE;
     bool in_file = how == FROM_FILE || how == FROM_FILE_OR_CLS_SEP;
     const cJSON *post = cJSON_GetObjectItemCaseSensitive(f->tokenizer, "post_processor");
     if (in_file && post && !cJSON_IsNull(post))
@@ -187,6 +189,8 @@ static bool set_ends(at_context *cx, const at_folder *f, at_tokenizer *t, ends h
     case FROM_FILE_OR_CLS_SEP:
         first = at_folder_named_id(f, t, AT_CLS);
         last = at_folder_named_id(f, t, AT_SEP);
+        if (first < 0) first = 2; /* where BertTokenizer looks then */
+        if (last < 0) last = 3;
         break;
     case OWN_BOS_EOS:
         first = at_folder_named_id(f, t, AT_BOS); /* fall through */

@@ -113,6 +113,7 @@ static void apply_replace(at_context *cx, const step *s, const at_text *in, at_t
     for (size_t i = 0; i < count && !at_failed(cx); i++) {
         add(cx, out, in, end, found[i].start);
         at_text_add(cx, out, s->content, size);
+        if (!at_growth_is_fine(cx, in->size, out->size)) break;
         end = found[i].end;
         if (found[i].start == 0 && /* the content stands for the last character of the match */
             (size == 0 || at_utf8_count(in->data, found[i].end) > 1))
@@ -307,10 +308,12 @@ void at_normalizer_free(at_normalizer *normalizer)
 void at_normalizer_apply(at_context *cx, const at_normalizer *normalizer, at_text *text,
                          bool *at_start)
 {
+    size_t size = text->size;
     for (size_t i = 0; normalizer && i < normalizer->count && at_ok(cx); i++) {
         const step *s = &normalizer->steps[i];
         at_text out = {0};
         if (text->size) s->apply(cx, s, text, &out, at_start);
         move(&out, text);
+        at_growth_is_fine(cx, size, text->size);
     }
 }

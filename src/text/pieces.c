@@ -25,6 +25,14 @@ void at_pieces_free(at_pieces *pieces)
     *pieces = (at_pieces){0};
 }
 
+bool at_growth_is_fine(at_context *cx, size_t before, size_t now)
+{
+    enum { TIMES = 256, LITTLE = 4096 };
+    if (now <= LITTLE || now / TIMES <= before) return true;
+    return at_fail_false(cx, AT_ERROR_UNSUPPORTED,
+                         "a tokenizer that turns %zu bytes into %zu is not supported", before, now);
+}
+
 void at_ids_add(at_context *cx, at_ids *ids, int32_t id)
 {
     if (ids->count == ids->capacity) {

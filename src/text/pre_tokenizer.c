@@ -433,6 +433,7 @@ void at_pre_tokenizer_free(at_pre_tokenizer *p)
 
 void at_pre_tokenizer_apply(at_context *cx, const at_pre_tokenizer *p, at_pieces *pieces)
 {
+    size_t size = pieces->text.size;
     for (size_t k = 0; p && k < p->count && at_ok(cx); k++) {
         const step *s = &p->steps[k];
         at_pieces out = {0};
@@ -446,5 +447,6 @@ void at_pre_tokenizer_apply(at_context *cx, const at_pre_tokenizer *p, at_pieces
         }
         at_pieces_free(pieces);
         *pieces = out;
+        at_growth_is_fine(cx, size, out.text.size);
     }
 }

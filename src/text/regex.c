@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MATCH_LIMIT = 10000000, HEAP_LIMIT_KIB = 256 << 10, JIT_STACK = 1 << 20 };
+/* Steps that one match may take: what an honest pattern needs grows with the text at most. */
+enum { STEPS = 50000, STEPS_A_BYTE = 20, HEAP_LIMIT_KIB = 256 << 10, JIT_STACK = 1 << 20 };
 
 struct at_regex {
     char *pattern; /* as the file has it */
@@ -295,13 +296,13 @@ typedef struct matcher {
     pcre2_jit_stack *stack;
 } matcher;
 
-static bool matcher_open(at_context *cx, const at_regex *regex, matcher *m)
+static bool matcher_open(at_context *cx, const at_regex *regex, size_t size, matcher *m)
 {
     m->data = pcre2_match_data_create_from_pattern(regex->code, NULL);
     m->context = pcre2_match_context_create(NULL);
     if (!m->data || !m->context)
         return at_fail_false(cx, AT_ERROR_MEMORY, "out of memory: matching");
-    pcre2_set_match_limit(m->context, MATCH_LIMIT);
+    pcre2_set_match_limit(m->context, (uint32_t)AT_MIN(STEPS + STEPS_A_BYTE * size, UINT32_MAX));
     pcre2_set_heap_limit(m->context, HEAP_LIMIT_KIB);
     return true;
 }
@@ -341,7 +342,7 @@ static void find_pattern(at_context *cx, const at_regex *regex, const char *text
 {
     matcher m = {0};
     size_t at = 0, last_end = SIZE_MAX;
-    if (matcher_open(cx, regex, &m)) {
+    if (matcher_open(cx, regex, size, &m)) {
         while (at <= size && at_ok(cx)) {
             int rc = match(regex, &m, text, size, at);
             if (rc == PCRE2_ERROR_NOMATCH) break;

@@ -124,6 +124,8 @@ typedef struct adding {
     const at_folder *folder;
     at_tokenizer *tokenizer;
     at_map *numbered; /* contents that the files number: nothing else changes their flags */
+    at_map *seen;     /* the other ones, with their flags */
+    bool again;       /* all of them once more, as plain special tokens */
 } adding;
 
 static bool is_named(const at_folder *folder, const char *content)
@@ -142,11 +144,32 @@ static void add_always(adding *a, at_special s)
                         a->tokenizer->normalizer);
 }
 
+/* Whether the very same has been added; it counts as added from now on. */
+static bool is_repeated(adding *a, const at_special *s)
+{
+    at_text key = {0};
+    int64_t there;
+    const at_added_token *t = &s->token;
+    char flags[] = {s->plain, t->single_word, t->lstrip, t->rstrip, t->normalized, t->special};
+    at_text_add(a->cx, &key, flags, sizeof flags);
+    at_text_add(a->cx, &key, t->content, t->size);
+    bool repeated = at_failed(a->cx) || at_map_get(a->seen, key.data, key.size, &there);
+    if (!repeated) at_map_set(a->cx, a->seen, key.data, key.size, 1);
+    at_text_free(&key);
+    return repeated;
+}
+
 static void add(adding *a, at_special s)
 {
     int64_t there;
-    if (s.token.content && !at_map_get(a->numbered, s.token.content, s.token.size, &there))
+    if (!s.token.content) return;
+    if (a->again) {
+        s.token = (at_added_token){s.token.content, s.token.size, .special = true};
         add_always(a, s);
+    } else if (!at_map_get(a->numbered, s.token.content, s.token.size, &there) &&
+               !is_repeated(a, &s)) {
+        add_always(a, s);
+    }
 }
 
 static void add_number(adding *a, at_special s)
@@ -203,20 +226,22 @@ static void add_numbered(adding *a)
     at_free(all);
 }
 
-/* Other keys that end in _token, and extra_special_tokens with names. */
+/* Other keys that end in _token, and extra_special_tokens with names, which go before. */
 static void add_model_specific(adding *a)
 {
+    const cJSON *extra =
+        cJSON_GetObjectItemCaseSensitive(a->folder->config, "extra_special_tokens");
     const cJSON *item;
     cJSON_ArrayForEach(item, a->folder->config)
     {
         size_t size = strlen(item->string);
         bool named = size < 6 || strcmp(item->string + size - 6, "_token") != 0;
         for (int n = 0; n < AT_NAMED; n++) named |= strcmp(item->string, named_keys[n]) == 0;
-        if (!named) add(a, from_json(item, true));
+        if (!named && !cJSON_GetObjectItemCaseSensitive(extra, item->string))
+            add(a, from_json(item, true));
     }
-    item = cJSON_GetObjectItemCaseSensitive(a->folder->config, "extra_special_tokens");
-    if (!cJSON_IsObject(item)) return;
-    for (item = item->child; item; item = item->next) add(a, from_json(item, true));
+    if (!cJSON_IsObject(extra)) return;
+    cJSON_ArrayForEach(item, extra) add(a, from_json(item, true));
 }
 
 static bool truthy(const cJSON *item)
@@ -287,24 +312,29 @@ static void add_extra(adding *a)
     if (f->spm.count)
         add_spm_pieces(a);
     else
-        add_list(a, from_map);
-    if (f->spm.count || !has_extra_id(from_map)) add_extra_ids(a);
+        add_list(a, from_map ? from_map : old);
+    if (f->spm.count || !has_extra_id(from_map ? from_map : old)) add_extra_ids(a);
+}
+
+static void add_special(adding *a)
+{
+    for (int n = 0; n < AT_NAMED; n++) add(a, at_folder_named(a->folder, (at_named)n));
+    add_model_specific(a);
+    add_extra(a);
 }
 
 bool at_folder_add_tokens(at_context *cx, const at_folder *folder, at_tokenizer *t)
 {
-    adding a = {cx, folder, t, at_map_new(cx)};
-    if (!a.numbered) return false;
-    at_added_tokens_begin(t->added, t->model);
-    at_added_tokens_contents(cx, t->added, a.numbered);
-    add_numbered(&a);
-    for (int n = 0; n < AT_NAMED; n++) add(&a, at_folder_named(folder, (at_named)n));
-    add_model_specific(&a);
-    add_extra(&a);
-    if (strcmp(folder->class->name, "Qwen2Tokenizer") == 0) { /* adds them all once more */
-        for (int n = 0; n < AT_NAMED; n++)
-            add_always(&a, from_text(at_folder_named(folder, (at_named)n).token.content));
+    adding a = {cx, folder, t, at_map_new(cx), at_map_new(cx), false};
+    if (a.numbered && a.seen) {
+        at_added_tokens_begin(t->added, t->model);
+        at_added_tokens_contents(cx, t->added, a.numbered);
+        add_numbered(&a);
+        add_special(&a);
+        a.again = true;
+        if (strcmp(folder->class->name, "Qwen2Tokenizer") == 0) add_special(&a);
     }
     at_map_free(a.numbered);
+    at_map_free(a.seen);
     return !at_failed(cx);
 }

@@ -149,7 +149,7 @@ bool at_tokenizer_encode(at_context *cx, const at_tokenizer *t, const char *text
     if (!at_ok(cx) || !t) return false;
     at_text valid = {0};
     at_pieces pieces = {0};
-    at_utf8_repair(cx, text, size, &valid);
+    at_utf8_repair(cx, size ? text : "", size, &valid);
     if (!at_failed(cx)) extract(cx, t, &valid, &pieces);
     at_text_free(&valid);
     at_pre_tokenizer_apply(cx, t->pre_tokenizer, &pieces);

@@ -32,6 +32,10 @@ void at_pieces_add(at_context *cx, at_pieces *pieces, const char *bytes, size_t 
                    bool at_start);
 void at_pieces_free(at_pieces *pieces);
 
+/* Keeps stages that multiply the text from filling the memory: false, with the error, when `now`
+   bytes came of `before` and no honest stage does that. */
+bool at_growth_is_fine(at_context *cx, size_t before, size_t now);
+
 void at_ids_add(at_context *cx, at_ids *ids, int32_t id);
 
 /* --- Vocabulary: tokens to ids and back. --- */

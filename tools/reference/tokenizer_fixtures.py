@@ -112,17 +112,15 @@ def normalization_rules(path, fold):
     return path
 
 
-def resave(source, out, files, edit=None):
+def resave(source, out, files):
     """The same tokenizer as its class saves it: tokenizer.json and tokenizer_config.json only."""
     AutoTokenizer.from_pretrained(source).save_pretrained(out)
     for name in os.listdir(out):
         if name not in files:
             os.remove(os.path.join(out, name))
-    if edit:
-        path = os.path.join(out, "tokenizer.json")
-        value = json.load(open(path))
-        edit(value)
-        write(path, value)
+    path = os.path.join(out, "tokenizer_config.json")
+    value = json.load(open(path))
+    write(path, {k: v for k, v in value.items() if k != "vocab_file"})  # a path of this machine
 
 
 JSON_ONLY = ("tokenizer.json", "tokenizer_config.json")
