@@ -7,7 +7,7 @@ static void sum_backward(at_context *cx, at_node *node, at_tensor *grad)
     at_accumulate(cx, x, at_expand(cx, grad, x->dims, x->shape));
 }
 
-/* In double, in the order of the elements, so that threads change nothing. */
+/* In double, whatever the threads always in the same order. */
 static at_tensor *scaled_sum(at_context *cx, const char *name, at_tensor *x, double scale)
 {
     x = at_f32(cx, name, x);

@@ -8,7 +8,7 @@
 #include "tensor/small_floats.h"
 #include <math.h>
 
-enum { BLOCK = 256, MOST_GROUPS = 16 };
+enum { BLOCK = 256, MOST_GROUPS = 16, MOST_WIDTH = 32 };
 
 static float get_f16(const uint8_t *bytes)
 {
@@ -178,22 +178,39 @@ static int nearest(float value, int low, int high)
     return value >= (float)low ? value <= (float)high ? (int)rintf(value) : high : low;
 }
 
+/* The nearest integers to (x + shift) * by within [low, high]; no branches, so that compilers make
+   vectors of it. NaN stays NaN. */
+static void codes_of(const float *x, int count, float shift, float by, float low, float high,
+                     float *codes)
+{
+    for (int i = 0; i < count; i++) {
+        float value = (x[i] + shift) * by;
+        value = value < low ? low : value > high ? high : value;
+        codes[i] = (value + 0x1.8p23f) - 0x1.8p23f;
+    }
+}
+
+/* count is a multiple of 8. */
+static float dot(const float *a, const float *b, int count)
+{
+    float sum[8] = {0};
+    for (int i = 0; i < count; i += 8)
+        for (int k = 0; k < 8; k++) sum[k] += a[i + k] * b[i + k];
+    return ((sum[0] + sum[4]) + (sum[1] + sum[5])) + ((sum[2] + sum[6]) + (sum[3] + sum[7]));
+}
+
 /* The scale s for which sum (x - s q)^2 is least, q the nearest integers in [-zero, top - zero]. */
 static float fit_scale(const float *x, int count, int top, int zero)
 {
-    float most = 0;
+    float most = 0, q[MOST_WIDTH];
     for (int i = 0; i < count; i++)
         if (fabsf(x[i]) > fabsf(most)) most = x[i];
     if (!(fabsf(most) > 0) || !isfinite(most)) return 0;
     float best = 0, best_gain = 0;
     for (int try = -9; try <= 9; try++) { /* the largest becomes about -zero */
         float by = -((float)zero + 0.1f * (float)try) / most;
-        float xq = 0, qq = 0;
-        for (int i = 0; i < count; i++) {
-            float q = (float)nearest(x[i] * by, -zero, top - zero);
-            xq += x[i] * q;
-            qq += q * q;
-        }
+        codes_of(x, count, 0, by, (float)-zero, (float)(top - zero), q);
+        float xq = dot(x, q, count), qq = dot(q, q, count);
         if (qq > 0 && xq * xq > best_gain * qq) { /* the error is sum x^2 - xq^2 / qq */
             best_gain = xq * xq / qq;
             best = xq / qq;
@@ -205,36 +222,30 @@ static float fit_scale(const float *x, int count, int top, int zero)
 /* Scale and minimum (subtracted, >= 0) for codes in [0, top]. */
 static float fit_affine(const float *x, int count, int top, float *minimum)
 {
-    float least = 0, most = x[0];
+    float least = 0, most = x[0], ones[MOST_WIDTH], q[MOST_WIDTH], off[MOST_WIDTH];
     for (int i = 0; i < count; i++) {
         least = fminf(least, x[i]);
         most = fmaxf(most, x[i]);
+        ones[i] = 1;
     }
     *minimum = -least;
     if (!(most > least) || !isfinite(most - least)) return 0;
     float best = (most - least) / (float)top, best_error = INFINITY;
+    float n = (float)count, sx = dot(x, ones, count);
     for (int try = -10; try <= 10; try++) {
         float by = ((float)top + 0.1f * (float)try) / (most - least);
-        float sq = 0, sqq = 0, sx = 0, sxq = 0;
-        for (int i = 0; i < count; i++) {
-            float q = (float)nearest((x[i] - least) * by, 0, top);
-            sq += q;
-            sqq += q * q;
-            sx += x[i];
-            sxq += x[i] * q;
-        }
-        float n = (float)count, determinant = n * sqq - sq * sq;
+        codes_of(x, count, -least, by, 0, (float)top, q);
+        float sq = dot(q, ones, count), sqq = dot(q, q, count), sxq = dot(x, q, count);
+        float determinant = n * sqq - sq * sq;
         if (!(determinant > 0)) continue;
         float scale = (n * sxq - sx * sq) / determinant, low = (sqq * sx - sq * sxq) / determinant;
         if (low > 0) { /* a minimum below zero cannot be written */
             low = 0;
             scale = sxq / sqq;
         }
-        float error = 0;
-        for (int i = 0; i < count; i++) {
-            float q = (float)nearest((x[i] - low) / scale, 0, top), d = scale * q + low - x[i];
-            error += d * d;
-        }
+        codes_of(x, count, -low, 1 / scale, 0, (float)top, q);
+        for (int i = 0; i < count; i++) off[i] = scale * q[i] + low - x[i];
+        float error = dot(off, off, count);
         if (error < best_error) {
             best_error = error;
             best = scale;

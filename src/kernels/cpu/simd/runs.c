@@ -86,26 +86,40 @@ static void gated_add(int64_t n, float *y, const float *x, const float *gate, co
     v_put(y + i, v_fma(v_get(gate + i, left), v_get(u + i, left), v_get(x + i, left)), left);
 }
 
+/* Four sums at a time hide the latency of an addition. */
 static float sum_of(int64_t n, const float *x)
 {
-    vf sum[2] = {v_set(0), v_set(0)};
-    FOR_VECTORS(n) sum[i / LANES % 2] += v_get(x + i, left);
-    return v_sum(sum[0] + sum[1]);
+    vf a = v_set(0), b = a, c = a, d = a;
+    for (; n >= 4 * LANES; n -= 4 * LANES, x += 4 * LANES) {
+        a += v_load(x);
+        b += v_load(x + LANES);
+        c += v_load(x + 2 * LANES);
+        d += v_load(x + 3 * LANES);
+    }
+    FOR_VECTORS(n) a += v_get(x + i, left);
+    return v_sum((a + b) + (c + d));
 }
 
-/* Sums of squares and of the values about `centre`; left-over lanes count nothing. */
+/* Sums of the values about `centre` and of their squares; left-over lanes count nothing. */
 static float squares_about(int64_t n, const float *x, float centre, float *sum)
 {
-    vf squares[2] = {v_set(0), v_set(0)}, sums[2] = {v_set(0), v_set(0)};
+    vf squares[4], sums[4], mean = v_set(centre);
+    for (int k = 0; k < 4; k++) squares[k] = sums[k] = v_set(0);
+    for (; n >= 4 * LANES; n -= 4 * LANES, x += 4 * LANES) {
+        for (int k = 0; k < 4; k++) {
+            vf d = v_load(x + k * LANES) - mean;
+            squares[k] = v_fma(d, d, squares[k]);
+            sums[k] += d;
+        }
+    }
     FOR_VECTORS(n)
     {
-        int64_t k = i / LANES % 2;
-        vf d = v_fill(v_get(x + i, left) - v_set(centre), left, v_set(0));
-        squares[k] = v_fma(d, d, squares[k]);
-        sums[k] += d;
+        vf d = v_fill(v_get(x + i, left) - mean, left, v_set(0));
+        squares[0] = v_fma(d, d, squares[0]);
+        sums[0] += d;
     }
-    *sum = v_sum(sums[0] + sums[1]);
-    return v_sum(squares[0] + squares[1]);
+    *sum = v_sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
+    return v_sum((squares[0] + squares[1]) + (squares[2] + squares[3]));
 }
 
 /* The second pass is about the rounded mean of the first and finds what the rounding lost. */

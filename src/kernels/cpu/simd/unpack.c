@@ -76,6 +76,39 @@ static void q4_1_block(const uint8_t *in, float *out)
     }
 }
 
+/* Bit `first` + lane of 32 bits in each lane, at the place of a fifth bit. */
+static vi fifth_bits(const uint8_t *in, int first)
+{
+    static const int32_t lanes[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    int32_t bits;
+    vi lane;
+    memcpy(&bits, in, sizeof bits);
+    memcpy(&lane, lanes, sizeof lane);
+    return (((lane & 0) | bits) >> (lane + first) & 1) << 4;
+}
+
+static void q5_0_block(const uint8_t *in, float *out)
+{
+    float scale = get_f16(in);
+    for (int j = 0; j < 16; j += LANES) {
+        vi codes = v_bytes(in + 6 + j);
+        put_codes(out + j, (codes & 15) | fifth_bits(in + 2, j), 16, scale);
+        put_codes(out + 16 + j, codes >> 4 | fifth_bits(in + 2, j + 16), 16, scale);
+    }
+}
+
+static void q5_1_block(const uint8_t *in, float *out)
+{
+    vf scale = v_set(get_f16(in)), minimum = v_set(get_f16(in + 2));
+    for (int j = 0; j < 16; j += LANES) {
+        vi codes = v_bytes(in + 8 + j);
+        vf low = v_float((codes & 15) | fifth_bits(in + 4, j));
+        vf high = v_float(codes >> 4 | fifth_bits(in + 4, j + 16));
+        v_store(out + j, low * scale + minimum);
+        v_store(out + 16 + j, high * scale + minimum);
+    }
+}
+
 /* q4_K, q5_K: scale and minimum j of the eight (tensor/kblocks.c). */
 static void scales_6(const uint8_t *in, int j, int *scale, int *minimum)
 {
@@ -160,6 +193,12 @@ void AT_SIMD_NAME(at_simd_to_f32)(at_dtype from, const void *in, float *out, int
         break;
     case AT_Q4_1:
         each_block(q4_1_block, from, in, out, count);
+        break;
+    case AT_Q5_0:
+        each_block(q5_0_block, from, in, out, count);
+        break;
+    case AT_Q5_1:
+        each_block(q5_1_block, from, in, out, count);
         break;
     case AT_Q4_K:
         each_block(q4_K_block, from, in, out, count);
