@@ -52,8 +52,9 @@ at_tensor *at_concat(at_context *cx, int dim, int count, at_tensor *const *parts
     at_tensor *out = at_empty(cx, dtype, parts[0]->dims, shape), *recorded[AT_NODE_INPUTS];
     for (int i = 0; out && i < count; i++) {
         at_tensor *part = dtype == AT_F32 ? at_f32(cx, "concat", parts[i]) : parts[i];
-        if (!part) return NULL;
-        at_run(cx, copy, at_slice(cx, out, dim, at, part->shape[dim]), part);
+        at_tensor *place = part ? at_slice(cx, out, dim, at, part->shape[dim]) : NULL;
+        if (!place) return NULL;
+        at_run(cx, copy, place, part);
         at += part->shape[dim];
         if (count <= AT_NODE_INPUTS) recorded[i] = part;
     }
