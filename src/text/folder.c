@@ -49,10 +49,9 @@ static const char qwen2_pre_tokenizer[] = SEQUENCE(
 
 static bool build_clip(at_context *cx, const at_folder *f, at_tokenizer *t)
 {
-    t->model =
-        at_folder_bpe(cx, f,
-                      &(at_bpe_options){.unk_token = at_folder_named(f, AT_UNK).token.content,
-                                        .end_of_word_suffix = "</w>"});
+    t->model = at_folder_bpe(cx, f,
+                             &(at_bpe_options){.unk_token = f->named[AT_UNK].token.content,
+                                               .end_of_word_suffix = "</w>"});
     return t->model &&
            at_tokenizer_set_stages(cx, t, clip_normalizer, clip_pre_tokenizer, clip_decoder);
 }
@@ -99,7 +98,7 @@ static bool build_bert(at_context *cx, const at_folder *f, at_tokenizer *t)
                   "\"lowercase\":%s}",
                   at_folder_flag(f, "tokenize_chinese_chars", true) ? "true" : "false",
                   accents ? "true" : "false", lower ? "true" : "false");
-    const char *unk = at_folder_named(f, AT_UNK).token.content;
+    const char *unk = f->named[AT_UNK].token.content;
     t->model = normalizer ? at_folder_wordpiece(cx, f, unk ? unk : "None") : NULL;
     bool fine = t->model && at_tokenizer_set_stages(
                                 cx, t, normalizer, STEP("BertPreTokenizer"),
@@ -128,11 +127,10 @@ static bool build_llama(at_context *cx, const at_folder *f, at_tokenizer *t)
 
 static bool build_gemma(at_context *cx, const at_folder *f, at_tokenizer *t)
 {
-    t->model =
-        at_folder_bpe(cx, f,
-                      &(at_bpe_options){.unk_token = at_folder_named(f, AT_UNK).token.content,
-                                        .fuse_unk = true,
-                                        .byte_fallback = true});
+    t->model = at_folder_bpe(cx, f,
+                             &(at_bpe_options){.unk_token = f->named[AT_UNK].token.content,
+                                               .fuse_unk = true,
+                                               .byte_fallback = true});
     return t->model && at_tokenizer_set_stages(
                            cx, t, REPLACE(" ", MARK),
                            "{\"type\":\"Split\",\"pattern\":{\"String\":\" \"},\"behavior\":"
@@ -458,6 +456,7 @@ at_tokenizer *at_tokenizer_open_as(at_context *cx, const char *path, const char 
             f.extra_ids = at_field_count(cx, f.config, "extra_ids", 100, 100000, path);
         if (!f.tokenizer) read_spm(cx, &f);
         if (row == &as_spm) name_spm_tokens(cx, &f);
+        at_folder_read_names(&f);
         if (at_ok(cx)) build(cx, &f, row, t);
     }
     close_folder(&f);

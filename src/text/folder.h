@@ -25,6 +25,12 @@ typedef struct at_tokenizer_class {
     bool pad_left;
 } at_tokenizer_class;
 
+/* A special token as transformers keeps it. */
+typedef struct at_special {
+    at_added_token token; /* content NULL: there is none */
+    bool plain;           /* given by its text only */
+} at_special;
+
 typedef struct at_folder {
     const char *path;
     const at_tokenizer_class *class;
@@ -38,17 +44,13 @@ typedef struct at_folder {
     at_sentencepiece spm;       /* no pieces: there is none */
     char *spm_tokens[AT_NAMED]; /* what the sentencepiece file calls them, where that counts */
     int64_t extra_ids;          /* T5: tokens <extra_id_0> and so on; 0 for others */
+    at_special named[AT_NAMED];
 } at_folder;
-
-/* A special token as transformers keeps it. */
-typedef struct at_special {
-    at_added_token token; /* content NULL: there is none */
-    bool plain;           /* given by its text only */
-} at_special;
 
 /* --- special_tokens.c --- */
 
-at_special at_folder_named(const at_folder *folder, at_named name);
+/* Fills named, once the class and the files are there. */
+void at_folder_read_names(at_folder *folder);
 
 /* Adds the added and special tokens of the folder to the tokenizer, in transformers' order. */
 bool at_folder_add_tokens(at_context *cx, const at_folder *folder, at_tokenizer *tokenizer);

@@ -93,7 +93,7 @@ static const char *json_pad(const at_folder *folder)
     return at_json_text(cJSON_GetObjectItemCaseSensitive(padding, "pad_token"));
 }
 
-at_special at_folder_named(const at_folder *folder, at_named name)
+static at_special read_named(const at_folder *folder, at_named name)
 {
     const cJSON *in_config = cJSON_GetObjectItemCaseSensitive(folder->config, named_keys[name]);
     const cJSON *in_map = decoder_of(folder) ? NULL : item_of(folder->map, named_keys[name]);
@@ -109,12 +109,17 @@ at_special at_folder_named(const at_folder *folder, at_named name)
     return s;
 }
 
+void at_folder_read_names(at_folder *folder)
+{
+    for (int n = 0; n < AT_NAMED; n++) folder->named[n] = read_named(folder, (at_named)n);
+}
+
 int32_t at_folder_named_id(const at_folder *folder, const at_tokenizer *t, at_named name)
 {
-    at_special s = at_folder_named(folder, name);
+    at_special s = folder->named[name];
     int32_t id = at_tokenizer_id(t, s.token.content);
     if (id >= 0 || !s.token.content) return id;
-    return at_tokenizer_id(t, at_folder_named(folder, AT_UNK).token.content);
+    return at_tokenizer_id(t, folder->named[AT_UNK].token.content);
 }
 
 /* --- Adding. --- */
@@ -131,7 +136,7 @@ typedef struct adding {
 static bool is_named(const at_folder *folder, const char *content)
 {
     for (int n = 0; n < AT_NAMED; n++) {
-        const char *name = at_folder_named(folder, (at_named)n).token.content;
+        const char *name = folder->named[n].token.content;
         if (name && strcmp(name, content) == 0) return true;
     }
     return false;
@@ -252,12 +257,7 @@ static bool truthy(const cJSON *item)
 static void add_list(adding *a, const cJSON *list)
 {
     const cJSON *item;
-    cJSON_ArrayForEach(item, list)
-    {
-        at_special s = from_json(item, true);
-        if (s.token.content) find_added(a->folder, s.token.content, &s);
-        add(a, s);
-    }
+    cJSON_ArrayForEach(item, list) add(a, from_json(item, true));
 }
 
 /* Control pieces and those that the user defined. */
@@ -318,7 +318,7 @@ static void add_extra(adding *a)
 
 static void add_special(adding *a)
 {
-    for (int n = 0; n < AT_NAMED; n++) add(a, at_folder_named(a->folder, (at_named)n));
+    for (int n = 0; n < AT_NAMED; n++) add(a, a->folder->named[n]);
     add_model_specific(a);
     add_extra(a);
 }

@@ -11,6 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char path[] = "fuzz";
     at_folder folder = {.path = path, .class = &class, .spm_path = path};
     if (at_sentencepiece_parse(cx, data, size, path, &folder.spm) == at_failed(cx)) abort();
+    at_folder_read_names(&folder);
     at_tokenizer *t = at_tokenizer_new(cx);
     at_ids ids = {0};
     if (t && at_folder_from_spm(cx, &folder, t) && at_folder_add_tokens(cx, &folder, t) &&
