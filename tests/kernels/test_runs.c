@@ -83,7 +83,7 @@ static void test_activations_over_the_whole_range(void **state)
                 worst = fmax(worst, error);
             }
         }
-        printf("%s: activation %d, worst %.2f of what is allowed\n", "runs", kind, worst);
+        printf("activation %d: the worst is %.2f of what is allowed\n", kind, worst);
     }
 }
 
