@@ -114,7 +114,7 @@ def random_vae(r):
         block_out_channels=[groups * r.randrange(1, 5) for _ in range(levels)], norm_num_groups=groups,
         down_block_types=["DownEncoderBlock2D"] * levels, up_block_types=["UpDecoderBlock2D"] * levels,
         layers_per_block=r.randrange(1, 4), latent_channels=r.choice([1, 2, 3, 4, 8, 16]),
-        act_fn=r.choice(["silu", "silu", "silu", "gelu", "relu", "mish"]), scaling_factor=r.choice([0.3611, 1.0, 0.18215, 2.5]),
+        act_fn=r.choice(["silu", "silu", "silu", "gelu", "relu"]), scaling_factor=r.choice([0.3611, 1.0, 0.18215, 2.5]),
         shift_factor=r.choice([0.1159, 0.0, -0.4]), use_quant_conv=r.random() < 0.5, use_post_quant_conv=r.random() < 0.5,
         mid_block_add_attention=r.random() < 0.8, sample_size=r.choice([32, 64, 1024]), force_upcast=r.random() < 0.5)
 
