@@ -14,7 +14,7 @@ static void test_every_allocation_fails_once(void **state)
 {
     (void)state;
     bool done = false;
-    for (long n = 1; !done; n += 1 + n / 24) {
+    for (long n = 1; !done; n += 1 + n / 6) {
         at_context *cx = f32_context();
         cx->fail_allocation_in = n;
         at_generation *made = whole_run(cx);
