@@ -131,6 +131,8 @@ AT_API at_scope at_scope_begin(at_context *cx);
 /* Keeps the tensors that follow, given as pointers to the variables that hold them (at_tensor **),
    up to a NULL. After a failure they become NULL. */
 AT_API void at_scope_end(at_context *cx, at_scope scope, ...);
+/* The same in a loop: lets go of what the scope has so far but these, and the scope goes on. */
+#define at_scope_keep at_scope_end
 
 /* ---- gradients */
 /* From here operations record how to go back, until at_tape_end. A parameter is watched first. */

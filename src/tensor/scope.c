@@ -32,32 +32,23 @@ void at_scope_end(at_context *cx, at_scope scope, ...)
     if (!cx) return;
     at_scopes *scopes = at_scopes_of(cx);
     bool failed = at_failed(cx);
-    va_list keep;
-
-    /* A kept tensor gets a second reference, so that letting go of the whole scope leaves it alive.
-     */
-    va_start(keep, scope);
-    for (at_tensor **slot; (slot = va_arg(keep, at_tensor **));) {
-        if (failed) *slot = NULL;
-        at_tensor_keep(*slot);
-    }
-    va_end(keep);
-
+    va_list slots;
     int64_t end = scopes->count, kept = scope.mark;
     for (int64_t i = scope.mark; i < end; i++) {
         at_tensor *x = scopes->made[i];
         bool keeps = false;
-        va_start(keep, scope);
-        for (at_tensor **slot; (slot = va_arg(keep, at_tensor **));) keeps |= *slot == x;
-        va_end(keep);
+        va_start(slots, scope);
+        for (at_tensor **slot; (slot = va_arg(slots, at_tensor **));)
+            keeps |= *slot == x && !failed;
+        va_end(slots);
         if (keeps)
             scopes->made[kept++] = x;
         else
             at_tensor_release(cx, x);
     }
     scopes->count = kept;
-
-    va_start(keep, scope);
-    for (at_tensor **slot; (slot = va_arg(keep, at_tensor **));) at_tensor_release(cx, *slot);
-    va_end(keep);
+    if (!failed) return;
+    va_start(slots, scope);
+    for (at_tensor **slot; (slot = va_arg(slots, at_tensor **));) *slot = NULL;
+    va_end(slots);
 }

@@ -49,11 +49,22 @@ typedef struct autoencoder_kl {
 
 /* ---- forward; x is [B,H,W,C] throughout */
 
+/* norm, activation, convolution: one half of a resnet */
+static at_tensor *half(at_context *cx, const vae_resnet *m, const at_nn_norm *norm,
+                       const at_nn_conv2d *conv, at_tensor *x)
+{
+    at_scope s = at_scope_begin(cx);
+    x = at_convolve(cx, conv, at_group_normalize(cx, norm, x, m->activation));
+    at_scope_end(cx, s, &x, NULL);
+    return x;
+}
+
 static void resnet(at_context *cx, const vae_resnet *m, at_tensor **x)
 {
     at_scope s = at_scope_begin(cx);
-    at_tensor *h = at_convolve(cx, &m->conv1, at_group_normalize(cx, &m->norm1, *x, m->activation));
-    h = at_convolve(cx, &m->conv2, at_group_normalize(cx, &m->norm2, h, m->activation));
+    at_tensor *h = half(cx, m, &m->norm1, &m->conv1, *x);
+    h = half(cx, m, &m->norm2, &m->conv2, h);
+    at_scope_keep(cx, s, &h, NULL);
     at_tensor *shortcut = m->conv_shortcut.weight ? at_convolve(cx, &m->conv_shortcut, *x) : *x;
     *x = at_add(cx, shortcut, h);
     at_scope_end(cx, s, x, NULL);
@@ -92,11 +103,12 @@ static at_tensor *encode(at_context *cx, const at_module *module, at_tensor *x)
     at_scope s = at_scope_begin(cx);
     x = at_convolve(cx, &m->encoder.conv_in, x);
     for (int i = 0; i < m->encoder.levels; i++) {
-        at_scope level_scope = at_scope_begin(cx);
         const vae_level *level = &m->encoder.blocks[i];
-        for (int k = 0; k < level->layers; k++) resnet(cx, &level->resnets[k], &x);
+        for (int k = 0; k < level->layers; k++) {
+            resnet(cx, &level->resnets[k], &x);
+            at_scope_keep(cx, s, &x, NULL);
+        }
         if (level->resample.weight) x = at_convolve(cx, &level->resample, x);
-        at_scope_end(cx, level_scope, &x, NULL);
     }
     mid_block(cx, &m->encoder, &x);
     x = conv_out(cx, &m->encoder, x);
@@ -113,14 +125,16 @@ static at_tensor *decode(at_context *cx, const at_module *module, at_tensor *x)
     x = at_convolve(cx, &m->decoder.conv_in, x);
     mid_block(cx, &m->decoder, &x);
     for (int i = 0; i < m->decoder.levels; i++) {
-        at_scope level_scope = at_scope_begin(cx);
         const vae_level *level = &m->decoder.blocks[i];
-        for (int k = 0; k < level->layers; k++) resnet(cx, &level->resnets[k], &x);
-        if (level->resample.weight) {
-            x = at_upsample_nearest(cx, x, 2 * at_dim(x, 1), 2 * at_dim(x, 2));
-            x = at_convolve(cx, &level->resample, x);
+        for (int k = 0; k < level->layers; k++) {
+            resnet(cx, &level->resnets[k], &x);
+            at_scope_keep(cx, s, &x, NULL);
         }
-        at_scope_end(cx, level_scope, &x, NULL);
+        if (!level->resample.weight) continue;
+        x = at_upsample_nearest(cx, x, 2 * at_dim(x, 1), 2 * at_dim(x, 2));
+        at_scope_keep(cx, s, &x, NULL);
+        x = at_convolve(cx, &level->resample, x);
+        at_scope_keep(cx, s, &x, NULL);
     }
     x = conv_out(cx, &m->decoder, x);
     at_scope_end(cx, s, &x, NULL);

@@ -79,6 +79,7 @@ at_clip_text_output at_clip_text_forward(at_context *cx, const at_module *module
     for (int i = 0; i < m->config.layers; i++) {
         if (i == hidden) out.hidden_state = x;
         layer(cx, &m->layers[i], &x);
+        at_scope_keep(cx, s, &x, &out.hidden_state, NULL);
     }
     if (m->config.layers == hidden) out.hidden_state = x;
     out.last_hidden_state = at_layer_normalize(cx, &m->final_layer_norm, x);

@@ -89,7 +89,10 @@ at_tensor *at_t5_encode(at_context *cx, const at_module *module, at_tensor *ids,
     at_scope s = at_scope_begin(cx);
     at_tensor *x = at_embedding(cx, m->shared, ids); /* [B,N,D] */
     at_tensor *bias = position_bias(cx, m, at_dim(ids, 1), mask);
-    for (int i = 0; i < m->config.layers; i++) block(cx, &m->blocks[i], &x, bias);
+    for (int i = 0; i < m->config.layers; i++) {
+        block(cx, &m->blocks[i], &x, bias);
+        at_scope_keep(cx, s, &x, &bias, NULL);
+    }
     x = at_rms_normalize(cx, &m->final_layer_norm, x);
     at_scope_end(cx, s, &x, NULL);
     return x;

@@ -162,14 +162,16 @@ at_tensor *at_flux_forward(at_context *cx, const at_module *module, const at_flu
     at_tensor *temb = time_text_embed(cx, m, in);
     at_tensor *rope = rope_of(cx, &m->config, in->txt_ids, in->img_ids);
 
-    for (int i = 0; i < m->config.layers; i++)
+    for (int i = 0; i < m->config.layers; i++) {
         double_block(cx, &m->transformer_blocks[i], &img, &txt, temb, rope);
-
+        at_scope_keep(cx, s, &img, &txt, &temb, &rope, NULL);
+    }
     int64_t M = at_dim(txt, 1), N = at_dim(img, 1);
     at_tensor *x = at_join(cx, 1, txt, img);
-    for (int i = 0; i < m->config.single_layers; i++)
+    for (int i = 0; i < m->config.single_layers; i++) {
         single_block(cx, &m->single_transformer_blocks[i], &x, temb, rope);
-
+        at_scope_keep(cx, s, &x, &temb, &rope, NULL);
+    }
     at_tensor *p[2]; /* AdaLayerNormContinuous: scale, shift */
     at_modulation_pieces(cx, &m->norm_out, temb, 2, p);
     x = at_norm_modulate(cx, at_slice(cx, x, 1, M, N), p[1], p[0], 1e-6f);
