@@ -227,7 +227,7 @@ void at_added_tokens_extract(at_context *cx, const at_added_tokens *a, bool norm
         size_t start = i, end = i + length;
         i = end;
         if (t->as.single_word && !is_word_apart(text, size, start, end)) continue;
-        if (t->as.lstrip) start = AT_MAX(skip_spaces_back(text, start, 0), done);
+        if (t->as.lstrip) start = AT_MAX(skip_spaces_back(text, start, done), done);
         if (t->as.rstrip) end = skip_spaces(text, size, end);
         if (done < start)
             at_pieces_add(cx, out, text + done, start - done, -1, at_start && done == 0);

@@ -5,6 +5,7 @@
 #include "text/regex.h"
 #include "text/sentencepiece.h"
 #include "text/trie.h"
+#include "text/unicode.h"
 
 static at_context *cx;
 
@@ -276,6 +277,46 @@ static void the_class_decides(void **state)
     at_tokenizer_free(qwen);
 }
 
+static void assert_round_trip(const char *name, const char *text, size_t size)
+{
+    at_tokenizer *t = open_fixture(name, NULL);
+    at_ids ids = {0};
+    size_t got_size = 0;
+    at_encode_options plain = {.no_special_tokens = true};
+    assert_true(at_tokenizer_encode(cx, t, text, size, &plain, &ids));
+    char *got = at_tokenizer_decode(cx, t, ids.ids, ids.count, false, &got_size);
+    assert_int_equal(got_size, size);
+    assert_memory_equal(got, text, size);
+    at_free(got);
+    at_ids_free(&ids);
+    at_tokenizer_free(t);
+}
+
+/* Byte-level and byte-fallback models lose nothing. A megabyte without a space is one word. */
+static void text_comes_back_from_its_ids(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"gpt2", "llama3", "gemma", "gemma_old"};
+    at_text random = {0}, letters = {0};
+    uint32_t seed = 1;
+    for (int i = 0; i < 20000; i++) {
+        seed = seed * 1664525 + 1013904223;
+        uint32_t c = (seed >> 8) % (i % 3 ? 0x80 : 0x30000);
+        at_utf8_add(cx, &random, c >= 0xd800 && c < 0xe000 ? 'x' : (int32_t)c);
+    }
+    for (int i = 0; i < 1 << 20; i++) {
+        seed = seed * 1664525 + 1013904223;
+        char c = (char)('a' + (seed >> 16) % (i < 1 << 19 ? 26 : 1));
+        at_text_add(cx, &letters, &c, 1);
+    }
+    for (size_t i = 0; i < AT_COUNT(names); i++) {
+        assert_round_trip(names[i], random.data, random.size);
+        assert_round_trip(names[i], letters.data, letters.size);
+    }
+    at_text_free(&random);
+    at_text_free(&letters);
+}
+
 /* Every allocation fails once; each time there is an error and nothing leaks or crashes. */
 static void failing_memory_is_an_error(void **state)
 {
@@ -321,6 +362,7 @@ int main(void)
         cmocka_unit_test(folders_without_a_tokenizer_say_so),
         cmocka_unit_test(options_and_accessors),
         cmocka_unit_test(the_class_decides),
+        cmocka_unit_test(text_comes_back_from_its_ids),
         cmocka_unit_test(failing_memory_is_an_error),
     };
     return cmocka_run_group_tests(tests, open_context, close_context);

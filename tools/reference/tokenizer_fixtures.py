@@ -7,15 +7,16 @@ folders.json          for each: its class and size, special ids, and for each of
                       special tokens (hexadecimal); long: [count, FNV-1a of the ids as u32]. A list that another folder
                       has too is that folder's name.
 strings.json          the hard strings as hexadecimal UTF-8, and the long ones as [part, count]
+emoji.json            the same for the embedded model, "old" from vocab.json + merges.txt and spiece.model only
 stages.json           every normalizer, pre-tokenizer and decoder in many settings, see stages()
 invalid.json          bytes that are not UTF-8 and what Python's errors="replace" makes of them
 
-    python tools/reference/tokenizer_fixtures.py [OUT] [--emoji models/emoji]
+    python tools/reference/tokenizer_fixtures.py [--only-emoji]
 """
-import argparse, json, os, shutil, tempfile, unicodedata
+import argparse, collections, json, os, shutil, tempfile, unicodedata
 import sentencepiece as spm
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from tokenizers.normalizers import Normalizer
+from sentencepiece import sentencepiece_model_pb2
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 import transformers
 from transformers import AutoTokenizer
 from tokenizer_strings import LONG, STRINGS
@@ -59,23 +60,42 @@ def bpe_files(out, vocab, merges, config):
     write(os.path.join(out, "tokenizer_config.json"), config)
 
 
-def trained_bpe(pre, size=700, normalizer=None, **options):
-    tok = Tokenizer(models.BPE(**options))
-    tok.pre_tokenizer = pre
-    if normalizer:
-        tok.normalizer = normalizer
-    tok.train_from_iterator(CORPUS, trainers.BpeTrainer(
-        vocab_size=size, show_progress=False, initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        **({"end_of_word_suffix": options["end_of_word_suffix"]} if "end_of_word_suffix" in options else {})))
-    model = json.loads(tok.to_str())["model"]
-    return model["vocab"], [tuple(m) if isinstance(m, list) else tuple(m.split(" ")) for m in model["merges"]]
+def train(normalizer, pre, size, symbols, join):
+    """Pair merging, the most frequent pair first; the library's own trainers break ties by chance.
+    symbols: a word to its first tokens; join: two tokens to theirs."""
+    words = collections.Counter(w for line in CORPUS for w, _ in pre.pre_tokenize_str(normalizer.normalize_str(line) if normalizer else line))
+    words = [(symbols(w), n) for w, n in sorted(words.items())]
+    tokens, merges = sorted({t for w, _ in words for t in w}), []
+    while len(tokens) < size:
+        pairs = collections.Counter()
+        for w, n in words:
+            for pair in zip(w, w[1:]):
+                pairs[pair] += n
+        (a, b), count = max(pairs.items(), key=lambda x: (x[1], x[0]))
+        if count < 2:
+            break
+        merges.append((a, b))
+        tokens += [join(a, b)] if join(a, b) not in tokens else []
+        for w, _ in words:
+            i = 0
+            while i < len(w) - 1:
+                if (w[i], w[i + 1]) == (a, b):
+                    w[i:i + 2] = [join(a, b)]
+                i += 1
+    return tokens, merges
+
+
+def trained_bpe(pre, size=700, normalizer=None, suffix=""):
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokens, merges = train(normalizer, pre, size, lambda w: [*w[:-1], w[-1] + suffix], lambda a, b: a + b)
+    return {t: i for i, t in enumerate(dict.fromkeys(alphabet + tokens))}, merges
 
 
 def clip_vocab(size=900):
     pre = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(CLIP), "removed", invert=True),
                                    pre_tokenizers.ByteLevel(add_prefix_space=False)])
     norm = normalizers.Sequence([normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()])
-    _, merges = trained_bpe(pre, size, norm, end_of_word_suffix="</w>", continuing_subword_prefix="")
+    _, merges = trained_bpe(pre, size, norm, "</w>")
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     words = list(dict.fromkeys(alphabet + [c + "</w>" for c in alphabet] + [a + b for a, b in merges]))
     words += ["<|startoftext|>", "<|endoftext|>"]
@@ -89,8 +109,15 @@ def sentencepiece_model(path, **options):
             options["normalization_rule_tsv"] = normalization_rules(os.path.join(tmp, "rules.tsv"), options.pop("fold"))
         spm.SentencePieceTrainer.train(sentence_iterator=iter(CORPUS), model_prefix=os.path.join(tmp, "m"),
                                        hard_vocab_limit=False, minloglevel=2, num_threads=1, **options)
+        model = sentencepiece_model_pb2.ModelProto()
+        with open(os.path.join(tmp, "m.model"), "rb") as f:
+            model.ParseFromString(f.read())
+        for field in ("model_prefix", "input"):
+            model.trainer_spec.ClearField(field)
+        model.normalizer_spec.ClearField("normalization_rule_tsv")  # paths of this machine
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        shutil.copy(os.path.join(tmp, "m.model"), path)
+        with open(path, "wb") as f:
+            f.write(model.SerializeToString(deterministic=True))
 
 
 def normalization_rules(path, fold):
@@ -210,22 +237,20 @@ def make_folders(out):
     resave(f("albert_old"), f("albert"), JSON_ONLY)
 
     for name, lower in (("bert", True), ("bert_cased", False)):
-        tok = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-        tok.normalizer = normalizers.BertNormalizer(lowercase=lower)
-        tok.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        tok.train_from_iterator(CORPUS, trainers.WordPieceTrainer(
-            vocab_size=700, show_progress=False, special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"], limit_alphabet=250))
-        words = [w for w, _ in sorted(tok.get_vocab().items(), key=lambda x: x[1])]
+        normalizer, pre = normalizers.BertNormalizer(lowercase=lower), pre_tokenizers.BertPreTokenizer()
+        words, _ = train(normalizer, pre, 1000, lambda w: [w[0], *("##" + c for c in w[1:])], lambda a, b: a + b[2:])
+        words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] + words[3:]  # not all characters, so that some words are unknown
         os.makedirs(f(name + "_old"))
         with open(f(name + "_old/vocab.txt"), "w", encoding="utf-8") as out_file:
             out_file.write("".join(w + "\n" for w in words))
         write(f(name + "_old/tokenizer_config.json"), {"tokenizer_class": "BertTokenizer", "do_lower_case": lower, "model_max_length": 77})
         resave(f(name + "_old"), f(name), JSON_ONLY)
 
-    tok = Tokenizer(models.WordLevel(unk_token="[UNK]"))
-    tok.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
-    tok.pre_tokenizer = pre_tokenizers.Whitespace()
-    tok.train_from_iterator(CORPUS, trainers.WordLevelTrainer(vocab_size=300, show_progress=False, special_tokens=["[UNK]", "[PAD]"]))
+    normalizer, pre = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()]), pre_tokenizers.Whitespace()
+    words = collections.Counter(w for line in CORPUS for w, _ in pre.pre_tokenize_str(normalizer.normalize_str(line)))
+    words = ["[UNK]", "[PAD]"] + sorted(words, key=lambda w: (-words[w], w))[:300]
+    tok = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="[UNK]"))
+    tok.normalizer, tok.pre_tokenizer = normalizer, pre
     tok.add_tokens([AddedToken("NewWord", normalized=True), AddedToken("<added>", single_word=True, normalized=False), AddedToken("<strip>", lstrip=True, rstrip=True, normalized=False),
                     AddedToken("\u24b6", normalized=False), AddedToken("new", normalized=False), AddedToken("newword a", normalized=True)])
     tok.enable_padding(pad_id=tok.token_to_id("[PAD]"), pad_token="[PAD]")
@@ -335,34 +360,50 @@ INVALID = [b"\xff", b"a\xffb", b"\xc3", b"\xc3(", b"\xe4\xbd", b"\xe4\xbda", b"\
            b"\xc0\x80", b"\x80\x80", b"\xe0\x80\x80", b"\xf8\x88\x80\x80\x80", b"ok\xe2\x82 \xe2\x82\xac"]
 
 
+def share_lists(results):
+    """The older form mostly gives the same: name the folder that has the list."""
+    names = list(results)
+    for n, name in enumerate(names):
+        for other in names[:n]:
+            r = results[name]
+            r.update({k: other for k, v in r.items() if isinstance(v, list) and v == results[other][k]})
+    return results
+
+
+def folders(out):
+    return {name: expected(AutoTokenizer.from_pretrained(os.path.join(out, name))) for name in sorted(os.listdir(out))}
+
+
+def emoji(folder):
+    """The embedded model's tokenizers, also in their older files."""
+    results = {}
+    with tempfile.TemporaryDirectory() as tmp:
+        for name, files in (("tokenizer", ("vocab.json", "merges.txt")), ("tokenizer_2", ("spiece.model",))):
+            source, older = os.path.join(folder, name), os.path.join(tmp, name)
+            results["new/" + name] = expected(AutoTokenizer.from_pretrained(source))
+            os.makedirs(older)
+            for f in files + ("tokenizer_config.json",):
+                shutil.copy(os.path.join(source, f), older)
+            results["old/" + name] = expected(AutoTokenizer.from_pretrained(older))
+    return results
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("out", nargs="?", default=os.path.join(HERE, "../../tests/fixtures/tokenizers"))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", default=os.path.join(HERE, "../../tests/fixtures/tokenizers"))
     parser.add_argument("--emoji", default=os.path.join(HERE, "../../models/emoji"), help="the embedded model's folder")
+    parser.add_argument("--only-emoji", action="store_true", help="the embedded model's tokenizers have changed: write emoji.json only")
     a = parser.parse_args()
     transformers.logging.set_verbosity_error()
-    shutil.rmtree(a.out, ignore_errors=True)
-    os.makedirs(a.out)
+    write(os.path.join(a.out, "emoji.json"), share_lists(emoji(a.emoji)))
+    if a.only_emoji:
+        return
+    shutil.rmtree(os.path.join(a.out, "folders"), ignore_errors=True)
     make_folders(os.path.join(a.out, "folders"))
     write(os.path.join(a.out, "strings.json"), {"strings": [s.encode("utf-8").hex() for s in STRINGS], "long": [[p.encode("utf-8").hex(), n] for p, n in LONG]})
     write(os.path.join(a.out, "stages.json"), stages())
     write(os.path.join(a.out, "invalid.json"), [[b.hex(), b.decode("utf-8", "replace").encode("utf-8").hex()] for b in INVALID])
-    results = {name: expected(AutoTokenizer.from_pretrained(os.path.join(a.out, "folders", name)))
-               for name in sorted(os.listdir(os.path.join(a.out, "folders")))}
-    with tempfile.TemporaryDirectory() as tmp:  # the embedded model, also in its older files
-        for name, files in (("tokenizer", ("vocab.json", "merges.txt")), ("tokenizer_2", ("spiece.model",))):
-            source = os.path.join(a.emoji, name)
-            results["emoji/" + name] = expected(AutoTokenizer.from_pretrained(source))
-            os.makedirs(os.path.join(tmp, name))
-            for f in files + ("tokenizer_config.json",):
-                shutil.copy(os.path.join(source, f), os.path.join(tmp, name))
-            results["emoji_old/" + name] = expected(AutoTokenizer.from_pretrained(os.path.join(tmp, name)))
-    for name, r in results.items():  # the older form mostly gives the same: name the folder that has the list
-        for other in list(results)[:list(results).index(name)]:
-            r.update({k: other for k, v in r.items() if isinstance(v, list) and v == results[other][k]})
-    write(os.path.join(a.out, "folders.json"), results)
-    for name, r in results.items():
-        print(f"{name:22s} {r['class']:22s} {r['size']:6d}")
+    write(os.path.join(a.out, "folders.json"), share_lists(folders(os.path.join(a.out, "folders"))))
 
 
 if __name__ == "__main__":
