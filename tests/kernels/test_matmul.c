@@ -1,19 +1,7 @@
 /* The product against sums in double over odd shapes, every weight dtype, strides and precision.
    Tolerances are of the largest sum of |x w| there is (what rounding acts on): f32 sums lose a few
    ulp; bf16 rounds both factors to 8 bits (2^-8 of each product at worst). */
-#include "kernels/kernels.h"
-#include "parity.h"
-#include "table.h"
-
-static uint64_t state_of_random = 88172645463325252ull;
-
-static float random_value(void)
-{
-    state_of_random ^= state_of_random << 13;
-    state_of_random ^= state_of_random >> 7;
-    state_of_random ^= state_of_random << 17;
-    return (float)(state_of_random >> 40) / (1 << 23) - 1.0f;
-}
+#include "kernels/random_values.h"
 
 static double activated(at_activation a, double x)
 {
@@ -88,21 +76,6 @@ static void check(at_context *cx, at_precision precision, const product_case *p)
         }
     free(x), free(y), free(w), free(packed), free(bias);
 }
-
-static const at_precision precisions[] = {AT_PRECISION_F32, AT_PRECISION_BF16, AT_PRECISION_INT8};
-static const char *precision_names[] = {"f32", "bf16", "int8"};
-
-static bool has(at_precision precision)
-{
-    at_context *cx = at_context_new(NULL);
-    bool there = precision == AT_PRECISION_F32 || cx->kernels->gemm[precision];
-    at_context_free(cx);
-    return there;
-}
-
-#define EACH_PRECISION(i)       \
-    for (int i = 0; i < 3; i++) \
-        if (has(precisions[i]))
 
 static void test_shapes(void **state)
 {

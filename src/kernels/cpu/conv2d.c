@@ -76,7 +76,7 @@ void at_packed_conv2d(at_context *cx, const at_conv2d_args *a)
     }
     gather source = {.args = a, .channels = a->channels / a->groups};
     int64_t k = a->kernel[0] * a->kernel[1] * source.channels, n = a->out_channels / a->groups;
-    if (n < 4) { /* depthwise: nothing to share between columns */
+    if (n < 4 && source.channels < 4) { /* depthwise: nothing to share between columns */
         at_generic_conv2d(cx, a);
         return;
     }

@@ -32,6 +32,11 @@ typedef struct at_gemm {
     /* panel[i][j] = row[j][i] for `count` words of `columns` rows (NULL: zeros; unaligned) */
     void (*interleave)(int64_t count, const void *const *row, uint32_t *panel);
 
+    /* panel[i][j] = the word of in[i * group ...][j]: `rows` rows of up to `columns` values, the
+       rest of the panel's columns 0 */
+    void (*column_words)(int64_t rows, int64_t columns, const float *in, int64_t stride,
+                         uint32_t *panel);
+
     /* c[rows][columns] (+)= a[rows][count] panel[count][columns], a and c with strides in words */
     void (*tile)(int64_t count, const uint32_t *a, int64_t a_stride, const uint32_t *panel,
                  float *c, int64_t c_stride, bool add);
@@ -42,6 +47,10 @@ typedef struct at_gemm {
                       const void *const *w, float *sums);
     /* out[i] = the sum of the lanes of sums[i] */
     void (*add_lanes)(int64_t count, const float *sums, float *out);
+
+    /* A step of softmax: raises *most to the largest score, turns scores to exp(score - *most) and
+       returns their sum; nothing when *most stays -infinity */
+    float (*soften)(int64_t count, float *scores, float *most);
 } at_gemm;
 
 extern const at_gemm at_gemm_avx512bf16;
@@ -53,6 +62,9 @@ void at_simd_interleave_neon(int64_t count, const void *const *row, uint32_t *pa
 void at_simd_add_lanes_avx2(int64_t count, const float *sums, float *out);
 void at_simd_add_lanes_avx512(int64_t count, const float *sums, float *out);
 void at_simd_add_lanes_neon(int64_t count, const float *sums, float *out);
+float at_simd_soften_avx2(int64_t count, float *scores, float *most);
+float at_simd_soften_avx512(int64_t count, float *scores, float *most);
+float at_simd_soften_neon(int64_t count, float *scores, float *most);
 
 /* y = activation(x W^T + bias) where the rows of x may be anything that can be given as values. */
 typedef struct at_product {

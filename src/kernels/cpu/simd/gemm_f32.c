@@ -3,8 +3,10 @@
    panel, 1 of x), with 16 of them 6 rows. The rows of x are reached from every third one, so that
    each is one address computation of the processor's. */
 #include "kernels/cpu/gemm.h"
+#include "kernels/cpu/simd/math.h"
 #include "kernels/cpu/simd/transpose.h"
 #include "kernels/cpu/tables.h"
+#include <math.h>
 
 #if defined(AT_SIMD_avx2)
 enum { ROWS = 6 };
@@ -35,6 +37,15 @@ void AT_SIMD_NAME(at_simd_interleave)(int64_t count, const void *const *row, uin
             for (int64_t j = 0; j < now; j++)
                 v_store((float *)panel + (i + j) * COLUMNS + half, x[j]);
         }
+}
+
+static void column_words(int64_t rows, int64_t columns, const float *in, int64_t stride,
+                         uint32_t *panel)
+{
+    for (int64_t i = 0; i < rows; i++, in += stride, panel += COLUMNS) {
+        memcpy(panel, in, (size_t)columns * sizeof *in);
+        memset(panel + columns, 0, (size_t)(COLUMNS - columns) * sizeof *panel);
+    }
 }
 
 static void tile(int64_t count, const uint32_t *a, int64_t a_stride, const uint32_t *panel,
@@ -105,6 +116,31 @@ void AT_SIMD_NAME(at_simd_add_lanes)(int64_t count, const float *sums, float *ou
     for (int64_t i = 0; i < count; i++) out[i] = v_sum(v_load(sums + i * LANES));
 }
 
+float AT_SIMD_NAME(at_simd_soften)(int64_t count, float *scores, float *most)
+{
+    int64_t whole = count / LANES * LANES, i;
+    vf largest = v_set(*most);
+    for (i = 0; i < whole; i += LANES) largest = v_max(v_load(scores + i), largest);
+    float now = v_largest(largest);
+    for (; i < count; i++) now = scores[i] > now ? scores[i] : now;
+    for (i = 0; now == -INFINITY && i < count; i++) /* NaN does not count as hidden */
+        if (isnan(scores[i])) now = NAN;
+    *most = now;
+    if (now == -INFINITY) return 0;
+    vf sum = v_set(0), base = v_set(now);
+    for (i = 0; i < whole; i += LANES) {
+        vf weight = v_exp(v_load(scores + i) - base);
+        v_store(scores + i, weight);
+        sum = sum + weight;
+    }
+    if (whole == count) return v_sum(sum);
+    vf weight = v_exp(v_load_part(scores + i, count - i) - base);
+    v_store_part(scores + i, weight, count - i);
+    float rest = 0;
+    for (; i < count; i++) rest += scores[i];
+    return v_sum(sum) + rest;
+}
+
 static const at_gemm gemm = {
     .rows = ROWS,
     .columns = COLUMNS,
@@ -115,6 +151,8 @@ static const at_gemm gemm = {
     .interleave = AT_SIMD_NAME(at_simd_interleave),
     .tile = tile,
     .lane_sums = lane_sums,
+    .column_words = column_words,
+    .soften = AT_SIMD_NAME(at_simd_soften),
     .add_lanes = AT_SIMD_NAME(at_simd_add_lanes),
 };
 
@@ -123,4 +161,5 @@ void AT_SIMD_NAME(at_simd_products)(at_kernels *table)
     table->gemm[AT_PRECISION_F32] = &gemm;
     table->matmul = at_packed_matmul;
     table->conv2d = at_packed_conv2d;
+    table->attention = at_packed_attention;
 }

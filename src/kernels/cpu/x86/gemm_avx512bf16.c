@@ -27,6 +27,30 @@ static void to_words(int64_t count, const float *in, uint32_t *out)
     _mm512_mask_storeu_epi32(out + i / 2, (__mmask16)words, pairs(low, high));
 }
 
+/* 16 columns of two neighbouring rows: the pairs stand in place already. */
+static __m512i row_pairs(__mmask16 mask, const float *first, const float *second)
+{
+    __m512i low =
+        _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, first)));
+    __m512i high = _mm512_setzero_si512();
+    if (second)
+        high =
+            _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, second)));
+    return _mm512_or_si512(low, _mm512_slli_epi32(high, 16));
+}
+
+static void column_words(int64_t rows, int64_t columns, const float *in, int64_t stride,
+                         uint32_t *panel)
+{
+    uint32_t mask = (uint32_t)((1ull << columns) - 1);
+    for (int64_t i = 0; i < rows; i += 2, in += 2 * stride, panel += COLUMNS) {
+        const float *second = i + 1 < rows ? in + stride : NULL;
+        _mm512_storeu_si512(panel, row_pairs((__mmask16)mask, in, second));
+        _mm512_storeu_si512(panel + LANES, row_pairs((__mmask16)(mask >> 16), in + LANES,
+                                                     second ? second + LANES : NULL));
+    }
+}
+
 static __m512 multiply_add(__m512 sum, __m512i a, __m512i b)
 {
     return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
@@ -98,5 +122,7 @@ const at_gemm at_gemm_avx512bf16 = {
     .interleave = at_simd_interleave_avx512,
     .tile = tile,
     .lane_sums = lane_sums,
+    .column_words = column_words,
+    .soften = at_simd_soften_avx512,
     .add_lanes = at_simd_add_lanes_avx512,
 };

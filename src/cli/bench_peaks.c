@@ -1,0 +1,106 @@
+#include "cli/bench_peaks.h"
+#include "base/threads.h"
+#include "kernels/cpu/tables.h"
+#include <stdio.h>
+#include <string.h>
+
+#if defined(AT_KERNELS_x86)
+
+/* Twelve independent sums, each instruction waiting for none of the others; all registers zero. */
+#define STEP(op, r, i) op " %%" r "15, %%" r "15, %%" r #i "\n"
+#define TWELVE(op, r)                                                                         \
+    STEP(op, r, 0)                                                                            \
+    STEP(op, r, 1) STEP(op, r, 2) STEP(op, r, 3) STEP(op, r, 4) STEP(op, r, 5) STEP(op, r, 6) \
+        STEP(op, r, 7) STEP(op, r, 8) STEP(op, r, 9) STEP(op, r, 10) STEP(op, r, 11)
+#define LOOP(name, op, r)                                                                      \
+    static void name(long count)                                                               \
+    {                                                                                          \
+        __asm__ volatile(                                                                      \
+            "vpxor %%xmm15, %%xmm15, %%xmm15\n1:\n" TWELVE(op, r) "dec %0\njnz 1b\nvzeroupper" \
+            : "+r"(count)                                                                      \
+            :                                                                                  \
+            : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",  \
+              "xmm10", "xmm11", "xmm15", "cc");                                                \
+    }
+
+LOOP(f32_256, "vfmadd231ps", "ymm")
+LOOP(f32_512, "vfmadd231ps", "zmm")
+LOOP(bf16_512, "vdpbf16ps", "zmm")
+LOOP(int8_512, "vpdpbusd", "zmm")
+
+/* 1e9 operations a second of all threads, each instruction doing `operations`. */
+static double rate(at_context *cx, void (*loop)(long count), int operations)
+{
+    enum { ROUNDS = 1 << 22 };
+    double best = 0;
+    for (int i = 0; i < 3; i++) {
+        double start = at_clock();
+#pragma omp parallel num_threads(cx->threads)
+        loop(ROUNDS);
+        double now = 12.0 * ROUNDS * operations * cx->threads / (at_clock() - start) / 1e9;
+        best = AT_MAX(best, now);
+    }
+    return best;
+}
+
+static void measure_arithmetic(at_context *cx, at_peaks *peaks)
+{
+    bool wide = strcmp(cx->kernels->name, "avx512") == 0;
+    if (strcmp(cx->kernels->name, "generic") == 0) return;
+    peaks->f32 = wide ? rate(cx, f32_512, 32) : rate(cx, f32_256, 16);
+    if (wide && at_cpu_has_avx512bf16()) peaks->bf16 = rate(cx, bf16_512, 64);
+    if (wide && at_cpu_has_avx512vnni()) peaks->int8 = rate(cx, int8_512, 128);
+}
+
+#else
+
+static void measure_arithmetic(at_context *cx, at_peaks *peaks)
+{
+    (void)cx, (void)peaks;
+}
+
+#endif
+
+/* Reads 256 MB, more than any cache holds. */
+static double read_rate(at_context *cx)
+{
+    enum { BYTES = 1 << 28 };
+    uint64_t *memory = at_scratch(cx, BYTES), all = 0;
+    if (!memory) return 0;
+    memset(memory, 1, BYTES);
+    double best = 0;
+    for (int i = 0; i < 3; i++) {
+        double start = at_clock();
+#pragma omp parallel for num_threads(cx->threads) schedule(static) reduction(+ : all)
+        for (int64_t j = 0; j < BYTES / 8; j++) all += memory[j];
+        best = AT_MAX(best, BYTES / (at_clock() - start) / 1e9);
+    }
+    volatile uint64_t kept = all; /* so that the reads are done */
+    (void)kept;
+    at_scratch_free(cx, memory);
+    return best;
+}
+
+at_peaks at_measure_peaks(at_context *cx)
+{
+    at_peaks peaks = {0};
+    measure_arithmetic(cx, &peaks);
+    peaks.read = read_rate(cx);
+    return peaks;
+}
+
+void at_cpu_name(char *name, size_t size)
+{
+    snprintf(name, size, "unknown");
+    FILE *f = fopen("/proc/cpuinfo", "re");
+    if (!f) return;
+    char line[256];
+    while (fgets(line, sizeof line, f)) {
+        char *value = strchr(line, ':');
+        if (strncmp(line, "model name", 10) != 0 || !value) continue;
+        line[strcspn(line, "\n")] = 0;
+        snprintf(name, size, "%s", value + 2);
+        break;
+    }
+    fclose(f);
+}
