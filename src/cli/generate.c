@@ -173,6 +173,9 @@ static int run(const cli_arguments *arguments)
     const char *output = cli_text(arguments, "output", NULL);
     if (output && !at_image_can_save(output))
         return cli_wrong("--output: %s: unknown suffix (use .png, .jpg or .webp)", output);
+    if (cli_seed(arguments, "seed", 0) > UINT64_MAX - (uint64_t)settings.given.count + 1)
+        return cli_wrong("--seed: with --count %d the last seed would be past %llu",
+                         settings.given.count, (unsigned long long)UINT64_MAX);
     cli_session_begin(&s, arguments);
     settings.given.seed =
         cli_given(arguments, "seed") ? cli_seed(arguments, "seed", 0) : random_seed(s.cx);

@@ -255,6 +255,7 @@ static void run(flux_run *r, at_generation *made)
     encode(r);
     timings->encode = seconds_since(r, since, timings);
     prepare(r);
+    if (r->scheduler) made->used.sampler = r->scheduler->class->sampler;
 
     since = at_clock();
     at_tensor *latents = denoise(r, first_latents(r));

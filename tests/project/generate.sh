@@ -64,17 +64,21 @@ generate -W 1 -o x.png x 2>../err && fail "a width of 1"
 grep -q '^atelier: [^ ]' ../err && [ "$(wc -l <../err)" -eq 1 ] || fail "width 1: $(cat ../err)"
 generate --sampler nonsense -o x.png x 2>../err && fail "a sampler that is none"
 
-# Ctrl-C: soon, exit code 1, nothing left behind.
-"$build/atelier" generate -m tiny --steps 10000 -n 100 "a red heart" 2>../err &
-process=$!
-sleep 1
-started=$(date +%s%N)
-kill -INT $process
-wait $process
-code=$?
-[ $code -eq 1 ] || fail "Ctrl-C: exit code $code"
-[ $((($(date +%s%N) - started) / 1000000)) -lt 1000 ] || fail "Ctrl-C took more than a second"
-grep -q '^atelier: cancelled' ../err || fail "Ctrl-C said: $(cat ../err)"
+# Ctrl-C: within a second (where the machine is busy, at the third try), exit code 1, nothing left.
+for try in 1 2 3; do
+    "$build/atelier" generate -m tiny --steps 10000 -n 100 "a red heart" 2>../err &
+    process=$!
+    sleep 1
+    started=$(date +%s%N)
+    kill -INT $process
+    wait $process
+    code=$?
+    took=$((($(date +%s%N) - started) / 1000000))
+    [ $code -eq 1 ] || fail "Ctrl-C: exit code $code"
+    grep -q '^atelier: cancelled' ../err || fail "Ctrl-C said: $(cat ../err)"
+    [ $took -ge 1000 ] || break
+    [ $try -lt 3 ] || fail "Ctrl-C took $took ms"
+done
 rm tiny
 [ -z "$(ls -A)" ] || fail "left behind: $(ls -A)"
 

@@ -6,6 +6,7 @@ source=$1
 build=$2
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
+export ATELIER_HOME="$folder/none" # only what was installed
 if nm "$build/atelier" | grep -q __asan_init; then
     echo "built with sanitizers: left out"
     exit 77
@@ -47,7 +48,7 @@ cc -std=c17 -Wall -Wextra -Werror heart.c -o static $(pkg-config --cflags atelie
 LD_LIBRARY_PATH=$lib ./shared 2>err
 if [ -d "$folder/usr/share/atelier/models/emoji" ]; then
     [ -s heart.png ] && [ ! -s err ] && mv heart.png first.png
-    ATELIER_HOME=$folder/usr/share/atelier ./static
+    ATELIER_HOME=$folder/usr/share/atelier ./static # a program of one's own, elsewhere
     cmp first.png heart.png
     usr/bin/atelier list | grep -q "$folder/usr/share/atelier/models/emoji"
 else
