@@ -66,7 +66,7 @@ generate --sampler nonsense -o x.png x 2>../err && fail "a sampler that is none"
 
 # Ctrl-C: within a second (where the machine is busy, at the third try), exit code 1, nothing left.
 for try in 1 2 3; do
-    "$build/atelier" generate -m tiny --steps 10000 -n 100 "a red heart" 2>../err &
+    "$build/atelier" generate -m tiny -W 32 -H 48 --steps 10000 -n 20 "a red heart" 2>../err &
     process=$!
     sleep 1
     started=$(date +%s%N)
