@@ -39,8 +39,8 @@ void at_bind_layer_norm(at_binder *b, const char *name, at_nn_norm *m, int64_t c
 void at_bind_rms_norm(at_binder *b, const char *name, at_nn_norm *m, int64_t channels, double eps);
 void at_bind_group_norm(at_binder *b, const char *name, at_nn_norm *m, int64_t channels, int groups,
                         double eps);
-at_tensor *at_layer_normalize(at_context *cx, const at_nn_norm *m, at_tensor *x);     /* LayerNorm */
-at_tensor *at_rms_normalize(at_context *cx, const at_nn_norm *m, at_tensor *x); /* RMSNorm */
+at_tensor *at_layer_normalize(at_context *cx, const at_nn_norm *m, at_tensor *x); /* LayerNorm */
+at_tensor *at_rms_normalize(at_context *cx, const at_nn_norm *m, at_tensor *x);   /* RMSNorm */
 at_tensor *at_group_normalize(at_context *cx, const at_nn_norm *m, at_tensor *x,
                               at_activation activation);
 
