@@ -60,3 +60,31 @@ bool at_add_size(int64_t a, int64_t b, int64_t *out)
 {
     return a >= 0 && b >= 0 && !__builtin_add_overflow(a, b, out);
 }
+
+static size_t read_limit(const char *path)
+{
+    unsigned long long bytes = 0;
+    FILE *f = fopen(path, "re");
+    if (!f) return 0;
+    if (fscanf(f, "%llu", &bytes) != 1) bytes = 0; /* "max" */
+    fclose(f);
+    return (size_t)bytes;
+}
+
+size_t at_available_memory(void)
+{
+    static const char *const limits[] = {"/sys/fs/cgroup/memory.max",
+                                         "/sys/fs/cgroup/memory/memory.limit_in_bytes"};
+    char line[128];
+    unsigned long long kilobytes = 0;
+    FILE *f = fopen("/proc/meminfo", "re");
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "MemAvailable: %llu", &kilobytes) == 1) break;
+    if (f) fclose(f);
+    size_t bytes = (size_t)kilobytes * 1024;
+    for (size_t i = 0; i < AT_COUNT(limits); i++) {
+        size_t limit = read_limit(limits[i]);
+        if (limit && (!bytes || limit < bytes)) bytes = limit;
+    }
+    return bytes;
+}

@@ -1,5 +1,6 @@
 #include "base/base.h"
 #include "base/text.h"
+#include "tensor/pool.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -189,6 +190,20 @@ static void builds_text(void **state)
     at_context_free(cx);
 }
 
+/* Told no budget, a context takes what the machine has: more ends in an error, not in its end. */
+static void keeps_to_the_machine(void **state)
+{
+    (void)state;
+    size_t machine = at_available_memory();
+    if (!machine) skip();
+    at_context *cx = at_context_new(NULL);
+    assert_in_range(at_pool_budget(cx), machine / 2, machine * 2); /* others come and go */
+    assert_null(at_scratch(cx, machine * 2 + 1));
+    assert_int_equal(at_error_status(cx), AT_ERROR_MEMORY);
+    assert_non_null(strstr(at_error_text(cx), "budget"));
+    at_context_free(cx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,6 +215,7 @@ int main(void)
         cmocka_unit_test(allocates),
         cmocka_unit_test(checks_sizes),
         cmocka_unit_test(builds_text),
+        cmocka_unit_test(keeps_to_the_machine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
