@@ -62,12 +62,6 @@ void at_mapping_release(at_mapping *mapping)
     at_free(mapping);
 }
 
-void at_mapping_let_go(at_mapping *mapping)
-{
-    if (mapping && mapping->data)
-        madvise((void *)(uintptr_t)mapping->data, mapping->size, MADV_DONTNEED);
-}
-
 char *at_file_read(at_context *cx, const char *path, size_t limit, size_t *size)
 {
     if (!at_ok(cx)) return NULL;

@@ -16,9 +16,6 @@ at_mapping *at_mapping_open(at_context *cx, const char *path);
 at_mapping *at_mapping_keep(at_mapping *mapping);
 void at_mapping_release(at_mapping *mapping);
 
-/* Tells the system that these pages are not needed soon: what is let go when memory is short. */
-void at_mapping_let_go(at_mapping *mapping);
-
 /* The whole file with a zero byte behind it; at_free frees it. Refused above `limit` bytes. */
 char *at_file_read(at_context *cx, const char *path, size_t limit, size_t *size);
 

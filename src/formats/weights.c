@@ -263,8 +263,3 @@ const char *at_weights_metadata(const at_weights *weights, const char *key)
     return NULL;
 }
 
-void at_weights_let_go(at_weights *weights)
-{
-    for (int64_t i = 0; weights && i < weights->file_count; i++)
-        at_mapping_let_go(weights->files[i]->mapping);
-}

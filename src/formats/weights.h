@@ -37,7 +37,4 @@ at_tensor *at_weights_get(at_context *cx, const at_weights *weights, const char 
 /* The value of a key in the files' own metadata ("format", "modelspec.title", ...), or NULL. */
 const char *at_weights_metadata(const at_weights *weights, const char *key);
 
-/* Tells the system that the pages are not needed for now: they are read again when touched. */
-void at_weights_let_go(at_weights *weights);
-
 #endif

@@ -17,7 +17,7 @@ typedef struct loader {
     at_generator random;
 } loader;
 
-const at_module_class *at_module_class_of(const char *name)
+static const at_module_class *class_of(const char *name)
 {
     for (const at_module_class *const *c = at_module_classes; *c; c++)
         if (strcmp((*c)->name, name) == 0) return *c;
@@ -226,7 +226,7 @@ static at_module *configured(at_context *cx, at_config *config, const char *want
     if (!config) return NULL;
     const char *what = at_config_what(config), *name = class_name(cx, config, wanted);
     if (!name) return NULL;
-    const at_module_class *class = at_module_class_of(name);
+    const at_module_class *class = class_of(name);
     if (!class)
         return at_fail(cx, AT_ERROR_UNSUPPORTED, "%s: the class %s is not supported", what, name);
     at_module *module = at_alloc(cx, 1, class->size);

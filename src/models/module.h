@@ -34,8 +34,6 @@ struct at_module {
     struct at_weights *weights; /* the mapped files, NULL for weights made in memory */
 };
 
-const at_module_class *at_module_class_of(const char *name);
-
 /* Loads folder/config.json and the weights beside it. The class must be `wanted` (NULL: any known
    one). Freed with at_module_free, at the latest before the context. */
 at_module *at_module_load(at_context *cx, const char *folder, const char *wanted);

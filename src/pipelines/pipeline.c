@@ -111,12 +111,6 @@ static at_component *component_of(const at_pipeline *p, const char *name)
     return NULL;
 }
 
-bool at_pipeline_has(const at_pipeline *pipeline, const char *component)
-{
-    const at_component *c = component_of(pipeline, component);
-    return c && c->class_name;
-}
-
 static at_component *needed(at_pipeline *p, const char *name)
 {
     at_component *c = at_ok(p->cx) ? component_of(p, name) : NULL;

@@ -43,9 +43,6 @@ struct at_pipeline {
  */
 at_pipeline *at_pipeline_open(at_context *cx, const char *folder);
 
-/* False for a component that the index leaves out or says null for. */
-bool at_pipeline_has(const at_pipeline *pipeline, const char *component);
-
 /* The component, loaded now if it was not. class_name: what it must be (NULL: what the index says).
    The pipeline owns it; a later call may let it go, so ask again before each use. NULL and the
    error on failure. */

@@ -48,7 +48,8 @@ size_t at_memory_peak(const at_context *cx)
     return cx ? cx->pool->peak : 0;
 }
 
-void at_pool_trim(at_context *cx)
+/* Gives cached blocks back to the system. */
+static void trim(at_context *cx)
 {
     struct at_pool *pool = cx->pool;
     for (header *h; (h = pool->free_blocks);) {
@@ -62,7 +63,7 @@ void at_pool_free(at_context *cx)
 {
     if (cx->tape) at_tape_free(cx);
     at_scopes_free(cx);
-    at_pool_trim(cx);
+    trim(cx);
     free(cx->pool);
     cx->pool = NULL;
 }
@@ -98,7 +99,7 @@ static header *from_cache(struct at_pool *pool, size_t size)
 static header *from_system(at_context *cx, size_t size)
 {
     struct at_pool *pool = cx->pool;
-    if (pool->budget && pool->used + pool->cached + size > pool->budget) at_pool_trim(cx);
+    if (pool->budget && pool->used + pool->cached + size > pool->budget) trim(cx);
     if (pool->budget && pool->used + size > pool->budget)
         return at_fail(cx, AT_ERROR_MEMORY,
                        "memory: %.1f MB more are needed, %.1f of the budget's %.1f MB are in use "
@@ -108,7 +109,7 @@ static header *from_system(at_context *cx, size_t size)
     size_t total = size + sizeof(header);
     void *memory = NULL;
     for (int attempt = 0; attempt < 2 && !memory; attempt++) {
-        if (attempt) at_pool_trim(cx);
+        if (attempt) trim(cx);
         if (posix_memalign(&memory, total >= 2 * HUGE_PAGE ? HUGE_PAGE : 64, total) != 0)
             memory = NULL;
     }

@@ -16,17 +16,12 @@ typedef struct at_storage {
 struct at_pool *at_pool_new(size_t budget);
 void at_pool_free(at_context *cx); /* with all tensors */
 size_t at_pool_budget(const at_context *cx);
-void at_pool_trim(at_context *cx); /* gives cached blocks back to the system */
 
 /* Memory from the pool, 64-byte aligned, not cleared: NULL and AT_ERROR_MEMORY past the budget or
    the system's limit. Kernels take their scratch here. Not for use inside a parallel region. */
 void *at_scratch(at_context *cx, size_t size);
 void at_scratch_free(at_context *cx, void *scratch); /* NULL is fine */
 
-/* A new tensor in the current scope over `storage`, whose reference it takes over, also on failure.
- */
-at_tensor *at_tensor_new(at_context *cx, at_dtype dtype, int dims, const int64_t *shape,
-                         at_storage *storage, void *data);
 /* A new tensor that shares x's bytes: same dtype, shape and strides. */
 at_tensor *at_tensor_alias(at_context *cx, at_tensor *x);
 /* Elements inside a mapped file: data points into mapping, which is kept alive. */
@@ -37,10 +32,5 @@ at_tensor *at_tensor_mapped(at_context *cx, at_dtype dtype, int dims, const int6
  * is fine. */
 at_tensor *at_tensor_keep(at_tensor *x);
 void at_tensor_release(at_context *cx, at_tensor *x);
-
-/* True for a tensor that can exist: dims, positive-or-zero shape, whole blocks, bytes without
-   overflow. Else the error is kept. */
-bool at_check_shape(at_context *cx, at_dtype dtype, int dims, const int64_t *shape,
-                    int64_t *elements, size_t *bytes);
 
 #endif

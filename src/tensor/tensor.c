@@ -2,8 +2,10 @@
 #include <stdio.h>
 #include <string.h>
 
-bool at_check_shape(at_context *cx, at_dtype dtype, int dims, const int64_t *shape,
-                    int64_t *elements, size_t *bytes)
+/* True for a tensor that can exist: whole blocks, bytes without overflow. Else the error is kept.
+ */
+static bool check_shape(at_context *cx, at_dtype dtype, int dims, const int64_t *shape,
+                        int64_t *elements, size_t *bytes)
 {
     if ((unsigned)dtype >= AT_DTYPES || dims < 0 || dims > AT_MAX_DIMS)
         return at_fail_false(cx, AT_ERROR_SHAPE, "a tensor cannot have %d dimensions", dims);
@@ -32,8 +34,10 @@ static void release_storage(at_context *cx, at_storage *storage)
     at_free(storage);
 }
 
-at_tensor *at_tensor_new(at_context *cx, at_dtype dtype, int dims, const int64_t *shape,
-                         at_storage *storage, void *data)
+/* A new tensor in the current scope over `storage`, whose reference it takes over, also on failure.
+ */
+static at_tensor *new_tensor(at_context *cx, at_dtype dtype, int dims, const int64_t *shape,
+                             at_storage *storage, void *data)
 {
     at_tensor *x = at_ok(cx) && storage ? AT_NEW(cx, at_tensor) : NULL;
     if (x) {
@@ -58,7 +62,7 @@ at_tensor *at_tensor_alias(at_context *cx, at_tensor *x)
 {
     if (!at_ok(cx) || !x) return NULL;
     x->storage->references++;
-    at_tensor *y = at_tensor_new(cx, x->dtype, x->dims, x->shape, x->storage, x->data);
+    at_tensor *y = new_tensor(cx, x->dtype, x->dims, x->shape, x->storage, x->data);
     if (y) memcpy(y->stride, x->stride, sizeof y->stride);
     return y;
 }
@@ -68,11 +72,11 @@ at_tensor *at_tensor_mapped(at_context *cx, at_dtype dtype, int dims, const int6
 {
     int64_t elements;
     size_t bytes;
-    if (!at_ok(cx) || !at_check_shape(cx, dtype, dims, shape, &elements, &bytes)) return NULL;
+    if (!at_ok(cx) || !check_shape(cx, dtype, dims, shape, &elements, &bytes)) return NULL;
     at_storage *storage = AT_NEW(cx, at_storage);
     if (!storage) return NULL;
     *storage = (at_storage){1, NULL, at_mapping_keep(mapping)};
-    return at_tensor_new(cx, dtype, dims, shape, storage, (void *)(uintptr_t)data);
+    return new_tensor(cx, dtype, dims, shape, storage, (void *)(uintptr_t)data);
 }
 
 at_tensor *at_tensor_keep(at_tensor *x)
@@ -92,7 +96,7 @@ at_tensor *at_empty(at_context *cx, at_dtype dtype, int dims, const int64_t *sha
 {
     int64_t elements;
     size_t bytes;
-    if (!at_ok(cx) || !at_check_shape(cx, dtype, dims, shape, &elements, &bytes)) return NULL;
+    if (!at_ok(cx) || !check_shape(cx, dtype, dims, shape, &elements, &bytes)) return NULL;
     at_storage *storage = AT_NEW(cx, at_storage);
     void *block = storage ? at_scratch(cx, bytes) : NULL;
     if (!block) {
@@ -100,7 +104,7 @@ at_tensor *at_empty(at_context *cx, at_dtype dtype, int dims, const int64_t *sha
         return NULL;
     }
     *storage = (at_storage){1, block, NULL};
-    return at_tensor_new(cx, dtype, dims, shape, storage, block);
+    return new_tensor(cx, dtype, dims, shape, storage, block);
 }
 
 at_tensor *at_zeros(at_context *cx, at_dtype dtype, int dims, const int64_t *shape)
