@@ -2,12 +2,16 @@
    crash; the sanitizer's run finds what is lost on the way. */
 #include "parity.h"
 #include "pipelines/pipeline.h"
+#include <atelier/image.h>
 
 static at_generation *whole_run(at_context *cx)
 {
     at_pipeline *p = at_pipeline_open(cx, AT_FIXTURES "/pipelines/flux_tiny_schnell");
-    return at_generate_many(
-        p, &(at_generate_options){.prompt = "a red heart", .width = 32, .height = 32, .steps = 1});
+    return at_generate_many(p, &(at_generate_options){.prompt = "a red heart",
+                                                      .width = 32,
+                                                      .height = 32,
+                                                      .steps = 1,
+                                                      .max_sequence_length = 16});
 }
 
 static void test_every_allocation_fails_once(void **state)
@@ -36,8 +40,8 @@ static void test_cancelled(void **state)
     at_context_free(cx);
 }
 
-/* A budget too small for all modules at once, large enough for one after the other. */
-static void test_budget(void **state)
+/* Too small for the activations: refused before it is passed. */
+static void test_small_budget(void **state)
 {
     (void)state;
     at_context *cx = at_context_new(
@@ -49,12 +53,42 @@ static void test_budget(void **state)
     at_context_free(cx);
 }
 
+static void count_let_go(void *user, at_log_level level, const char *text)
+{
+    if (level == AT_LOG_INFO && strstr(text, "let go of")) ++*(int *)user;
+}
+
+/* Too small for all modules at once, large enough for one after the other: the same picture. */
+static void test_modules_one_after_the_other(void **state)
+{
+    (void)state;
+    int let_go = 0;
+    at_context *cx = f32_context();
+    at_generation *a = whole_run(cx);
+    assert_fine(cx);
+    size_t budget = at_memory_peak(cx) + (32 << 10);
+    assert_true(budget < 543052); /* all of the fixture's weights */
+    at_context *tight = at_context_new(&(at_context_options){.precision = AT_PRECISION_F32,
+                                                             .threads = 2,
+                                                             .memory_budget = budget,
+                                                             .log = count_let_go,
+                                                             .user = &let_go});
+    at_generation *b = whole_run(tight);
+    assert_fine(tight);
+    assert_true(let_go >= 1);
+    assert_true(at_memory_peak(tight) <= budget);
+    assert_memory_equal(a->images[0]->pixels, b->images[0]->pixels, 32 * 32 * 3);
+    at_context_free(cx);
+    at_context_free(tight);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_allocation_fails_once),
         cmocka_unit_test(test_cancelled),
-        cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_small_budget),
+        cmocka_unit_test(test_modules_one_after_the_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
