@@ -3,7 +3,6 @@
 #include "base/file.h"
 #include "text/folder.h"
 #include "text/unicode.h"
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -139,29 +138,14 @@ static bool add_spm_scores(at_context *cx, const at_folder *folder, at_model *mo
     return !at_failed(cx);
 }
 
-static bool add_json_scores(at_context *cx, const at_folder *folder, at_model *model)
-{
-    const cJSON *vocab = cJSON_GetObjectItemCaseSensitive(json_model(folder), "vocab"), *item;
-    cJSON_ArrayForEach(item, vocab)
-    {
-        const char *token = at_json_text(cJSON_IsArray(item) ? item->child : NULL);
-        const cJSON *score = token ? item->child->next : NULL;
-        if (!cJSON_IsNumber(score) || !isfinite(score->valuedouble))
-            return at_fail_false(cx, AT_ERROR_FORMAT, "%s: a piece is not [token, score]",
-                                 folder->tokenizer_path);
-        if (!at_unigram_add(cx, model, token, strlen(token), score->valuedouble)) return false;
-    }
-    return true;
-}
-
 at_model *at_folder_unigram(at_context *cx, const at_folder *folder, int64_t unk_id)
 {
     at_model *model = at_unigram_new(cx);
     const char *what = folder->tokenizer ? folder->tokenizer_path : folder->spm_path;
-    bool fine = model && (folder->tokenizer ? add_json_scores(cx, folder, model)
+    const cJSON *vocab = cJSON_GetObjectItemCaseSensitive(json_model(folder), "vocab");
+    bool fine = model && (folder->tokenizer ? at_unigram_parse_vocab(cx, model, vocab, what)
                                             : add_spm_scores(cx, folder, model));
-    if (fine && at_unigram_finish(cx, model, unk_id, false, what ? what : folder->path))
-        return model;
+    if (fine && at_unigram_finish(cx, model, unk_id, false, what)) return model;
     at_model_free(model);
     return NULL;
 }

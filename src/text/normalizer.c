@@ -75,7 +75,7 @@ static void filter(at_context *cx, const at_text *in, at_text *out, bool *start,
 
 static bool no_mark(int32_t c)
 {
-    return !at_is_mark(c);
+    return !at_is_combining(c);
 }
 
 static void apply_strip_accents(at_context *cx, const step *s, const at_text *in, at_text *out,
@@ -147,7 +147,7 @@ static void apply_byte_level(at_context *cx, const step *s, const at_text *in, a
 
 static bool bert_keeps(int32_t c)
 {
-    return c == '\t' || c == '\n' || c == '\r' || (c != 0xfffd && !at_is_other(c));
+    return !at_is_cleaned(c);
 }
 
 static int32_t bert_space(int32_t c)

@@ -119,6 +119,9 @@ bool at_unigram_add(at_context *cx, at_model *unigram, const char *token, size_t
                     double score);
 bool at_unigram_finish(at_context *cx, at_model *unigram, int64_t unk_id, bool byte_fallback,
                        const char *what);
+/* [["piece", score], ...] */
+bool at_unigram_parse_vocab(at_context *cx, at_model *unigram, const cJSON *vocab,
+                            const char *what);
 at_model *at_unigram_parse(at_context *cx, const cJSON *json, const char *what);
 
 /* Take the vocabulary, also on failure. */

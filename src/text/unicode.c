@@ -1,4 +1,5 @@
 #include "text/unicode.h"
+#include "text/unicode_classes.h"
 #include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
@@ -98,17 +99,6 @@ bool at_is_space(int32_t c)
            c == 0x205f || c == 0x3000;
 }
 
-bool at_is_mark(int32_t c)
-{
-    utf8proc_category_t k = utf8proc_category(c);
-    return k == UTF8PROC_CATEGORY_MN || k == UTF8PROC_CATEGORY_MC || k == UTF8PROC_CATEGORY_ME;
-}
-
-bool at_is_nonspacing(int32_t c)
-{
-    return utf8proc_category(c) == UTF8PROC_CATEGORY_MN;
-}
-
 bool at_is_numeric(int32_t c)
 {
     utf8proc_category_t k = utf8proc_category(c);
@@ -138,19 +128,39 @@ bool at_is_word(int32_t c)
     }
 }
 
-bool at_is_punctuation(int32_t c)
+static bool is_in(const at_range *ranges, size_t count, int32_t c)
 {
-    if (c < 0x80)
-        return (c >= '!' && c <= '/') || (c >= ':' && c <= '@') || (c >= '[' && c <= '`') ||
-               (c >= '{' && c <= '~');
-    utf8proc_category_t k = utf8proc_category(c);
-    return k >= UTF8PROC_CATEGORY_PC && k <= UTF8PROC_CATEGORY_PO;
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (c > ranges[middle].last)
+            low = middle + 1;
+        else if (c < ranges[middle].first)
+            high = middle;
+        else
+            return true;
+    }
+    return false;
 }
 
-bool at_is_other(int32_t c)
+bool at_is_punctuation(int32_t c)
 {
-    utf8proc_category_t k = utf8proc_category(c);
-    return k == UTF8PROC_CATEGORY_CC || k == UTF8PROC_CATEGORY_CF || k == UTF8PROC_CATEGORY_CO;
+    return is_in(at_punctuation_ranges, at_punctuation_count, c);
+}
+
+bool at_is_nonspacing(int32_t c)
+{
+    return is_in(at_nonspacing_ranges, at_nonspacing_count, c);
+}
+
+bool at_is_combining(int32_t c)
+{
+    return is_in(at_combining_ranges, at_combining_count, c);
+}
+
+bool at_is_cleaned(int32_t c)
+{
+    return is_in(at_cleaned_ranges, at_cleaned_count, c);
 }
 
 int at_lower(int32_t c, int32_t out[2])

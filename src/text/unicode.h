@@ -23,11 +23,11 @@ void at_utf8_repair(at_context *cx, const char *text, size_t size, at_text *out)
 
 bool at_is_space(int32_t c);       /* White_Space */
 bool at_is_word(int32_t c);        /* \w of the regex crate */
-bool at_is_punctuation(int32_t c); /* P*, or ASCII punctuation */
 bool at_is_numeric(int32_t c);     /* N* */
-bool at_is_mark(int32_t c);        /* M* */
-bool at_is_nonspacing(int32_t c);  /* Mn */
-bool at_is_other(int32_t c);       /* Cc, Cf, Co: what unicode_categories calls so */
+bool at_is_punctuation(int32_t c); /* and the following: unicode_classes.h */
+bool at_is_nonspacing(int32_t c);
+bool at_is_combining(int32_t c);
+bool at_is_cleaned(int32_t c);
 
 /* Lower case without context, at most two characters; gives how many. */
 int at_lower(int32_t c, int32_t out[2]);

@@ -174,25 +174,31 @@ bool at_unigram_finish(at_context *cx, at_model *model, int64_t unk_id, bool byt
     return u->trie != NULL;
 }
 
-at_model *at_unigram_parse(at_context *cx, const cJSON *json, const char *what)
+bool at_unigram_parse_vocab(at_context *cx, at_model *model, const cJSON *vocab, const char *what)
 {
-    const cJSON *vocab = cJSON_GetObjectItemCaseSensitive(json, "vocab"), *item;
-    int64_t unk_id = at_field_count(cx, json, "unk_id", -1, INT32_MAX, what);
-    bool byte_fallback = at_field_bool(cx, json, "byte_fallback", false, what);
+    const cJSON *item;
     if (!cJSON_IsArray(vocab))
-        return at_fail(cx, AT_ERROR_FORMAT, "%s: \"vocab\" of Unigram must be a list", what);
-    at_model *model = at_unigram_new(cx);
+        return at_fail_false(cx, AT_ERROR_FORMAT, "%s: \"vocab\" of Unigram must be a list", what);
     cJSON_ArrayForEach(item, vocab)
     {
         const char *token = at_json_text(cJSON_IsArray(item) ? item->child : NULL);
         const cJSON *score = token ? item->child->next : NULL;
-        if (!model || at_failed(cx)) break;
         if (!cJSON_IsNumber(score) || score->next || !isfinite(score->valuedouble))
-            at_fail(cx, AT_ERROR_FORMAT, "%s: a piece is not [token, score]", what);
-        else
-            at_unigram_add(cx, model, token, strlen(token), score->valuedouble);
+            return at_fail_false(cx, AT_ERROR_FORMAT, "%s: a piece is not [token, score]", what);
+        if (!at_unigram_add(cx, model, token, strlen(token), score->valuedouble)) return false;
     }
-    if (model && at_unigram_finish(cx, model, unk_id, byte_fallback, what)) return model;
+    return true;
+}
+
+at_model *at_unigram_parse(at_context *cx, const cJSON *json, const char *what)
+{
+    const cJSON *vocab = cJSON_GetObjectItemCaseSensitive(json, "vocab");
+    int64_t unk_id = at_field_count(cx, json, "unk_id", -1, INT32_MAX, what);
+    bool byte_fallback = at_field_bool(cx, json, "byte_fallback", false, what);
+    at_model *model = at_unigram_new(cx);
+    if (model && at_unigram_parse_vocab(cx, model, vocab, what) &&
+        at_unigram_finish(cx, model, unk_id, byte_fallback, what))
+        return model;
     at_model_free(model);
     return NULL;
 }
