@@ -10,8 +10,8 @@ cd "$(dirname "$0")"
 words="$*"
 [ -n "$words" ] || words="a red heart on a blue background"
 set_up "$build_needs"
-say "building (the first time takes a minute or two)"
-build release
+say "building (the first time takes a minute)"
+build release atelier
 
 picture=demo.png
 started=$(date +%s)

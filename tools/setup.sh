@@ -75,19 +75,15 @@ set_up() {
     die "missing: $(packages 1) (Debian's names)"
 }
 
-# build PRESET: configures once and builds what has changed; quiet unless it fails.
+# build PRESET [TARGET]: configures, and builds what has changed; quiet unless it fails.
 build() {
     log=$(mktemp)
-    if { [ -f "$(build_folder "$1")/build.ninja" ] || cmake --preset "$1"; } >"$log" 2>&1 &&
-        cmake --build --preset "$1" >>"$log" 2>&1; then
+    if cmake --preset "$1" >"$log" 2>&1 &&
+        cmake --build --preset "$1" ${2:+--target "$2"} >>"$log" 2>&1; then
         rm -f "$log"
     else
         tail -n 60 "$log" >&2
         rm -f "$log"
         die "the build failed (see above)"
     fi
-}
-
-build_folder() { # PRESET
-    if [ "$1" = release ]; then echo build; else echo "build-$1"; fi
 }
