@@ -59,7 +59,7 @@ def encode_all(base, a, dev):
     vae.load_state_dict(s["ema"])
     colors, out, g, t0 = D.color_table(dev), [], torch.Generator().manual_seed(5), time.time()
     n = len(colors)
-    for i in range(len(base)):
+    for i in range(a.first or len(base)):
         pic, x = (base[i:i + 1].float() / 255).to(dev).expand(n, -1, -1, -1), []
         for _ in range(a.copies):
             sc = torch.rand(1, generator=g).to(dev) * 10 + 106
@@ -89,6 +89,7 @@ def caption_pool(concepts, toks, k):
 def main():
     a = D.arguments(
         __doc__, data="data", run=("run", "holds vae.pt and the tokenizers, gets the results"),
+        steps=(0, "in all, instead of --minutes: on a machine whose load changes"),
         minutes=(45.0, "in all, over every --resume"), first=(0, "train on the first N concepts only"),
         fresh=(0, "favour the concepts from this one on, twice as often (new to a model that --warm loads)"),
         warm=("", "pipeline folder of the same sizes to start from"), pool=(16, "captions per concept and colour"),
@@ -144,7 +145,7 @@ def main():
     held = torch.tensor([[k in c["held_colors"] for k in range(len(D.CNAMES))] for c in concepts], device=dev)
     extra = len(concepts) - a.fresh if a.fresh else 0
     start, logged, saved, first, acc = time.time() - spent, time.time(), time.time(), step, []
-    while (done := (spent := time.time() - start) / (a.minutes * 60)) < 1:
+    while (done := step / a.steps if a.steps else (time.time() - start) / (a.minutes * 60)) < 1:
         rnd = lambda n: torch.randint(n, (a.batch,), device=dev)
         pick, cols = rnd(len(concepts) + extra), rnd(len(D.CNAMES))
         cols = torch.where(torch.rand(a.batch, device=dev) < 0.4, 0, cols)
@@ -165,7 +166,7 @@ def main():
         for o in opts:
             o.step()
             o.zero_grad(set_to_none=True)
-        step += 1
+        step, spent = step + 1, time.time() - start
         with torch.no_grad():
             torch._foreach_lerp_(ema, params, 1 - min(a.ema, step / (step + 10)))
         if step % 5 == 0:

@@ -78,9 +78,12 @@ def measure(vae, base, colors):
 
 
 def main():
-    a = D.arguments(__doc__, data="data", out="run", minutes=(18.0, "in all, over every --resume"), batch=4,
+    a = D.arguments(__doc__, data="data", out="run", minutes=(18.0, "in all, over every --resume"),
+                    steps=(0, "in all, instead of --minutes: on a machine whose load changes"), batch=4,
                     channels=[32, 32, 64, 128], layers=1, lr=1.5e-3,
                     hold=(0.2, "share of the time before the rate falls"), kl=1e-4, opt=("muon", "muon or adamw"), ema=0.998, warm=("", "folder of a trained AutoencoderKL"),
+                    anchor=("", "folder of an AutoencoderKL: stay near its latents, its transformer remains valid"),
+                    pull=(1.0, "weight of the squared distance to the anchor's latents, in their variance"),
                     f32=False, compile=False, resume=False, no_save=(False, "measurements only"),
                     decoder_only=(False, "with --resume: the decoder alone, from the EMA weights; latents stay valid"),
                     noise=(0.0, "at most this noise on what is decoded, in standard deviations of the latents"))
@@ -102,6 +105,7 @@ def main():
         vae.load_state_dict(state["ema" if change else "raw"])
     if a.decoder_only:
         vae.encoder.requires_grad_(False)
+    anchor = AutoencoderKL.from_pretrained(a.anchor).to(dev).requires_grad_(False) if a.anchor else None
     opts = optim.optimisers(vae, a.lr, a.opt == "muon",
                             lambda n: "conv_in" not in n and n != "decoder.conv_out.weight")
     ema = {k: v.clone() for k, v in (state["ema"] if state else vae.state_dict()).items()}
@@ -125,27 +129,31 @@ def main():
             z = mean + torch.randn_like(mean) * (0.5 * logvar).exp()
         if a.noise:
             z = z + torch.randn_like(z) * torch.rand(len(z), 1, 1, 1, device=dev) * (a.noise * mean.detach().std())
-        return vae.decoder(z).float() - x, 0.5 * (mean.float() ** 2 + logvar.exp() - 1 - logvar).mean()
+        kl = 0.5 * (mean.float() ** 2 + logvar.exp() - 1 - logvar).mean()
+        off = torch.zeros(())
+        if anchor:
+            off = ((code(anchor, x)[0] - mean).float() * anchor.config.scaling_factor).square().mean()
+        return vae.decoder(z).float() - x, kl, off
     fwd = torch.compile(forward) if a.compile else forward
     start, logged, first, saved, acc = time.time() - spent, time.time(), step, time.time(), []
-    while (done := (spent := time.time() - start) / (a.minutes * 60)) < 1:
+    while (done := step / a.steps if a.steps else (time.time() - start) / (a.minutes * 60)) < 1:
         x = batch(base, colors, a.batch, wide=step % 5 == 0).contiguous(memory_format=torch.channels_last)
         optim.set_rate(opts, a.lr, step, done, a.hold)
         with torch.autocast(dev.type, torch.bfloat16, enabled=not a.f32):
-            e, kl = fwd(x)
-        (recon_loss(e) + a.kl * kl).backward()
+            e, kl, off = fwd(x)
+        (recon_loss(e) + a.kl * kl + a.pull * off).backward()
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
         for o in opts:
             o.step()
             o.zero_grad(set_to_none=True)
-        step += 1
+        step, spent = step + 1, time.time() - start
         with torch.no_grad():
             torch._foreach_lerp_(kept, raw, 1 - min(a.ema, step / (step + 20)))
         if step % 10 == 1:
-            acc.append(torch.stack([recon_loss(e), (e ** 2).mean(), kl]).detach())
+            acc.append(torch.stack([recon_loss(e), (e ** 2).mean(), kl, off.to(dev)]).detach())
         if step % 100 == 0:
-            r, m, k = torch.stack(acc).mean(0).tolist()
-            print(f"step {step} {spent:.0f}s loss {r:.4f} psnr {10 * math.log10(4 / m):.2f} kl {k:.2f} "
+            r, m, k, o = torch.stack(acc).mean(0).tolist()
+            print(f"step {step} {spent:.0f}s loss {r:.4f} psnr {10 * math.log10(4 / m):.2f} kl {k:.2f} off {o:.4f} "
                   f"img/s {a.batch * (step - first) / (time.time() - logged):.1f}", flush=True)
             logged, first, acc = time.time(), step, []
         if time.time() - saved > 120:
@@ -158,6 +166,8 @@ def main():
         path = os.path.join(a.out, "vae.json")
         if a.decoder_only:       # these the flow was trained with
             stats.update({k: v for k, v in D.read_json(path).items() if k in ("shift", "scale")})
+        if anchor:
+            stats.update(shift=anchor.config.shift_factor, scale=anchor.config.scaling_factor)
         json.dump(stats, open(path, "w"), indent=1)
     print(stats, flush=True)
 
