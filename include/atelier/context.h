@@ -68,7 +68,7 @@ typedef struct at_context_options {
     at_device device;
     at_precision precision;
     int threads;          /* 0: the physical cores */
-    size_t memory_budget; /* bytes the pool may hold; 0: what the machine can give at this moment */
+    size_t memory_budget; /* bytes the pool may hold; 0: 7/8 of what is free now */
     at_log_function log;  /* NULL: warnings and errors go nowhere */
     at_progress_function progress;
     void *user; /* handed to both callbacks */

@@ -18,7 +18,7 @@ at_context *at_context_new(const at_context_options *options)
     if (!cx) return NULL;
     if (options) cx->options = *options;
     cx->threads = cx->options.threads > 0 ? cx->options.threads : at_physical_cores();
-    if (!cx->options.memory_budget) cx->options.memory_budget = at_available_memory();
+    if (!cx->options.memory_budget) cx->options.memory_budget = at_available_memory() / 8 * 7;
     cx->pool = at_pool_new(cx->options.memory_budget);
     if (!cx->pool) {
         free(cx);

@@ -1,4 +1,5 @@
 #include "schedulers/noise.h"
+#include "tensor/pool.h"
 
 at_noise *at_noise_new(at_context *cx, at_rng rng, uint64_t seed, int count, bool channels_first)
 {
@@ -39,13 +40,13 @@ at_tensor *at_noise_draw(at_context *cx, at_noise *noise, int dims, const int64_
     at_tensor *out = at_empty(cx, AT_F32, dims, shape);
     if (!out) return NULL;
     int64_t each = at_elements(out) / AT_MAX(noise->count, 1), channels = shape[dims - 1];
-    float *planes = noise->channels_first ? AT_NEW_ARRAY(cx, float, each) : NULL;
+    float *planes = noise->channels_first ? at_scratch(cx, (size_t)each * sizeof *planes) : NULL;
     if (noise->channels_first && !planes) return NULL;
     for (int i = 0; i < noise->count; i++) {
         float *picture = (float *)out->data + i * each;
         at_random_normal(&noise->generators[i], planes ? planes : picture, each);
         if (planes && each) move_channels(planes, picture, channels, each / channels);
     }
-    at_free(planes);
+    at_scratch_free(cx, planes);
     return out;
 }

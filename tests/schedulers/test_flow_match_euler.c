@@ -261,6 +261,20 @@ static void test_noise(void **state)
     at_context_free(cx);
 }
 
+/* All that it takes counts into the budget: the noise, and one picture of it in the stream's order.
+ */
+static void test_noise_budget(void **state)
+{
+    (void)state;
+    enum { SIDE = 64, C = 4, BYTES = SIDE * SIDE * C * 4 };
+    at_context *cx = at_context_new(&(at_context_options){.memory_budget = BYTES * 3 / 2});
+    at_noise *noise = at_noise_new(cx, AT_RNG_CPU, 0, 1, true);
+    assert_null(at_noise_draw(cx, noise, 4, (int64_t[]){1, SIDE, SIDE, C}));
+    assert_int_equal(at_error_status(cx), AT_ERROR_MEMORY);
+    at_noise_free(noise);
+    at_context_free(cx);
+}
+
 /* scipy.stats.beta.ppf (scipy 1.17). */
 static void test_beta(void **state)
 {
@@ -288,9 +302,10 @@ static void test_beta(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cases),     cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_overrides), cmocka_unit_test(test_add_noise),
-        cmocka_unit_test(test_noise),     cmocka_unit_test(test_beta),
+        cmocka_unit_test(test_cases),        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_overrides),    cmocka_unit_test(test_add_noise),
+        cmocka_unit_test(test_noise),        cmocka_unit_test(test_beta),
+        cmocka_unit_test(test_noise_budget),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

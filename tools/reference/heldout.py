@@ -189,7 +189,8 @@ def random_run(r, pipe):
     patch = 2 * pipe.vae_scale_factor
     step = patch * max(1, 16 // patch)
     most = min(112, 24 * patch) // step
-    run = dict(prompt=random_text(r), width=step * r.randrange(1, 1 + most), height=step * r.randrange(1, 1 + most), steps=r.randrange(1, 9), guidance=r.choice([3.5, 0.0, 1.0, 7.25, 30.0]), count=r.choice([1, 1, 1, 2, 3]),
+    run = dict(prompt=random_text(r), width=step * r.randrange(1, 1 + most), height=step * r.randrange(1, 1 + most),
+               steps=r.randrange(1, 9), guidance=r.choice([3.5, 0.0, 1.0, 7.25, 30.0]), count=r.choice([1, 1, 1, 2, 3]),
                seed=r.choice([r.randrange(1000), r.randrange(2**32), r.randrange(2**64 - 10), 2**32 - 1]),
                length=r.choice([None, 512, 256, 64, 8, 1, r.randrange(1, 512)]), given=r.random() < 0.2)
     if r.random() < 0.1:
@@ -234,6 +235,10 @@ def command(binary, folder, run, work, initial):
         save_file({"latents": initial}, work / "in.safetensors")
         args += ["--latents", work / "in.safetensors"]
     return [str(a) for a in args] + ["--", run["prompt"]]
+
+
+def summary(run):
+    return f"{run['count']} x {run['width']}x{run['height']}, {run['steps']} steps, guidance {run['guidance']}"
 
 
 def decibels(a, b):
@@ -303,7 +308,7 @@ def main():
                 run = random_run(r, pipe)
                 agreed, measured = compare(pipe, options.binary, folder, run)
                 total, passed = total + 1, passed + agreed
-                print(f"  {'ok    ' if agreed else 'FAILED'} {measured}  {'' if agreed else run}", flush=True)
+                print(f"  {'ok    ' if agreed else 'FAILED'} {measured}  {summary(run) if agreed else run}", flush=True)
                 if not agreed and options.keep:
                     shutil.copytree(folder, options.keep / folder.name, dirs_exist_ok=True)
     print(f"{passed} of {total} runs agree")
