@@ -234,7 +234,7 @@ static void test_defaults(void **state)
 static void test_tiles(void **state)
 {
     (void)state;
-    enum { BUDGET = 6000000 };
+    enum { BUDGET = 5000000 };
     size_t peak[2];
     for (int i = 0; i < 2; i++) {
         at_context *cx = at_context_new(
