@@ -1,42 +1,30 @@
-/* Special tokens around the sequence. Only single sequences are processed. */
+/* Special tokens around the sequence. Only single sequences are processed, by one processor that
+   adds tokens: a second one in a Sequence takes the first one's parts for a pair in the reference.
+ */
 #include "text/tokenizer_parts.h"
 #include <string.h>
 
 enum { SEQUENCE = -1 };
 
-typedef struct step {
-    at_ids items; /* ids to add, SEQUENCE where the sequence goes */
-} step;
-
 struct at_post_processor {
-    step *steps;
-    size_t count;
+    at_ids items; /* ids to add, SEQUENCE where the sequence goes; none: the sequence as it is */
 };
 
-static step *new_step(at_context *cx, at_post_processor *p)
-{
-    step *steps = at_resize(cx, p->steps, p->count + 1, sizeof *steps);
-    if (!steps) return NULL;
-    p->steps = steps;
-    steps[p->count] = (step){0};
-    return &steps[p->count++];
-}
-
 /* "$A" or "$B" of a template. */
-static bool add_sequence(at_context *cx, step *s, const cJSON *piece, const char *what)
+static bool add_sequence(at_context *cx, at_post_processor *p, const cJSON *piece, const char *what)
 {
     const char *id = at_field_text(cx, piece, "id", what);
     bool twice = false;
-    for (size_t i = 0; i < s->items.count; i++) twice |= s->items.ids[i] == SEQUENCE;
+    for (size_t i = 0; i < p->items.count; i++) twice |= p->items.ids[i] == SEQUENCE;
     if (id && (strcmp(id, "A") != 0 || twice))
         return at_fail_false(cx, AT_ERROR_UNSUPPORTED,
                              "%s: a template that uses \"%.20s\" or the sequence twice", what, id);
-    at_ids_add(cx, &s->items, SEQUENCE);
+    at_ids_add(cx, &p->items, SEQUENCE);
     return !at_failed(cx);
 }
 
-static bool add_special(at_context *cx, step *s, const cJSON *piece, const cJSON *tokens,
-                        const char *what)
+static bool add_special(at_context *cx, at_post_processor *p, const cJSON *piece,
+                        const cJSON *tokens, const char *what)
 {
     const char *name = at_field_text(cx, piece, "id", what);
     const cJSON *special = name ? cJSON_GetObjectItemCaseSensitive(tokens, name) : NULL;
@@ -50,12 +38,13 @@ static bool add_special(at_context *cx, step *s, const cJSON *piece, const cJSON
         if (!at_json_id(item, &id))
             return at_fail_false(cx, AT_ERROR_FORMAT, "%s: an id of \"%.40s\" is no id", what,
                                  name);
-        at_ids_add(cx, &s->items, id);
+        at_ids_add(cx, &p->items, id);
     }
     return !at_failed(cx);
 }
 
-static bool parse_template(at_context *cx, step *s, const cJSON *json, const char *what)
+static bool parse_template(at_context *cx, at_post_processor *p, const cJSON *json,
+                           const char *what)
 {
     const cJSON *single = cJSON_GetObjectItemCaseSensitive(json, "single"), *piece;
     const cJSON *tokens = cJSON_GetObjectItemCaseSensitive(json, "special_tokens");
@@ -65,15 +54,15 @@ static bool parse_template(at_context *cx, step *s, const cJSON *json, const cha
     {
         const cJSON *sequence = cJSON_GetObjectItemCaseSensitive(piece, "Sequence");
         const cJSON *special = cJSON_GetObjectItemCaseSensitive(piece, "SpecialToken");
-        if (sequence ? !add_sequence(cx, s, sequence, what)
-                     : !add_special(cx, s, special, tokens, what))
+        if (sequence ? !add_sequence(cx, p, sequence, what)
+                     : !add_special(cx, p, special, tokens, what))
             return false;
     }
     return true;
 }
 
 /* BertProcessing, RobertaProcessing: "cls": ["[CLS]", 101], "sep" likewise. */
-static bool parse_around(at_context *cx, step *s, const cJSON *json, const char *what)
+static bool parse_around(at_context *cx, at_post_processor *p, const cJSON *json, const char *what)
 {
     const cJSON *cls = cJSON_GetObjectItemCaseSensitive(json, "cls");
     const cJSON *sep = cJSON_GetObjectItemCaseSensitive(json, "sep");
@@ -82,9 +71,9 @@ static bool parse_around(at_context *cx, step *s, const cJSON *json, const char 
         !at_json_id(cJSON_GetArrayItem(sep, 1), &last))
         return at_fail_false(cx, AT_ERROR_FORMAT, "%s: \"cls\" and \"sep\" must be [token, id]",
                              what);
-    at_ids_add(cx, &s->items, first);
-    at_ids_add(cx, &s->items, SEQUENCE);
-    at_ids_add(cx, &s->items, last);
+    at_ids_add(cx, &p->items, first);
+    at_ids_add(cx, &p->items, SEQUENCE);
+    at_ids_add(cx, &p->items, last);
     return !at_failed(cx);
 }
 
@@ -96,8 +85,11 @@ static bool parse_step(at_context *cx, void *stage, const cJSON *json, const cha
     if (!around && strcmp(type, "TemplateProcessing") != 0)
         return at_fail_false(cx, AT_ERROR_UNSUPPORTED,
                              "%s: the post-processor \"%.40s\" is not supported", what, type);
-    step *s = new_step(cx, stage);
-    return s && (around ? parse_around(cx, s, json, what) : parse_template(cx, s, json, what));
+    at_post_processor *p = stage;
+    if (p->items.count)
+        return at_fail_false(cx, AT_ERROR_UNSUPPORTED,
+                             "%s: a second post-processor that adds tokens is not supported", what);
+    return around ? parse_around(cx, p, json, what) : parse_template(cx, p, json, what);
 }
 
 bool at_post_processor_parse(at_context *cx, const cJSON *json, const char *what,
@@ -112,11 +104,10 @@ bool at_post_processor_parse(at_context *cx, const cJSON *json, const char *what
 at_post_processor *at_post_processor_around(at_context *cx, int32_t first, int32_t last)
 {
     at_post_processor *p = at_ok(cx) ? AT_NEW(cx, at_post_processor) : NULL;
-    step *s = p ? new_step(cx, p) : NULL;
-    if (s) {
-        if (first >= 0) at_ids_add(cx, &s->items, first);
-        at_ids_add(cx, &s->items, SEQUENCE);
-        if (last >= 0) at_ids_add(cx, &s->items, last);
+    if (p) {
+        if (first >= 0) at_ids_add(cx, &p->items, first);
+        at_ids_add(cx, &p->items, SEQUENCE);
+        if (last >= 0) at_ids_add(cx, &p->items, last);
     }
     if (!at_failed(cx)) return p;
     at_post_processor_free(p);
@@ -126,32 +117,27 @@ at_post_processor *at_post_processor_around(at_context *cx, int32_t first, int32
 void at_post_processor_free(at_post_processor *p)
 {
     if (!p) return;
-    for (size_t i = 0; i < p->count; i++) at_ids_free(&p->steps[i].items);
-    at_free(p->steps);
+    at_ids_free(&p->items);
     at_free(p);
 }
 
 size_t at_post_processor_added(const at_post_processor *p)
 {
     size_t added = 0;
-    for (size_t i = 0; p && i < p->count; i++)
-        for (size_t k = 0; k < p->steps[i].items.count; k++)
-            added += p->steps[i].items.ids[k] != SEQUENCE;
+    for (size_t i = 0; p && i < p->items.count; i++) added += p->items.ids[i] != SEQUENCE;
     return added;
 }
 
 void at_post_processor_apply(at_context *cx, const at_post_processor *p, at_ids *ids)
 {
-    for (size_t i = 0; p && i < p->count && !at_failed(cx); i++) {
-        const at_ids *items = &p->steps[i].items;
-        at_ids out = {0};
-        for (size_t k = 0; k < items->count; k++) {
-            if (items->ids[k] != SEQUENCE)
-                at_ids_add(cx, &out, items->ids[k]);
-            else
-                for (size_t n = 0; n < ids->count; n++) at_ids_add(cx, &out, ids->ids[n]);
-        }
-        at_ids_free(ids);
-        *ids = out;
+    at_ids out = {0};
+    if (!p || p->items.count == 0) return;
+    for (size_t i = 0; i < p->items.count && !at_failed(cx); i++) {
+        if (p->items.ids[i] != SEQUENCE)
+            at_ids_add(cx, &out, p->items.ids[i]);
+        else
+            for (size_t n = 0; n < ids->count; n++) at_ids_add(cx, &out, ids->ids[n]);
     }
+    at_ids_free(ids);
+    *ids = out;
 }

@@ -1,4 +1,4 @@
-/* Every normalizer, pre-tokenizer and decoder against the tokenizers library. */
+/* Every normalizer, pre-tokenizer, model and decoder against the tokenizers library. */
 #include "fixtures.h"
 #include "text/unicode.h"
 
@@ -52,6 +52,39 @@ static void normalizers_and_pre_tokenizers(void **state)
     at_context_free(cx);
     assert_int_equal(bad, 0);
     assert_true(count > 80);
+}
+
+static void models_and_added_tokens(void **state)
+{
+    (void)state;
+    at_context *cx = at_context_new(NULL);
+    cJSON *json = read_fixture(cx, "models.json"), *item, *s;
+    int bad = 0, count = 0;
+    cJSON_ArrayForEach(item, cJSON_GetObjectItem(json, "cases"))
+    {
+        char *text = cJSON_PrintUnformatted(cJSON_GetObjectItem(item, "tokenizer")), name[32];
+        at_tokenizer *t = at_tokenizer_parse(cx, text, strlen(text), "model");
+        const cJSON *wanted = cJSON_GetObjectItem(item, "ids")->child;
+        at_ids got = {0};
+        int row = 0;
+        if (!t) fail_msg("%s: %s", text, at_error_text(cx));
+        snprintf(name, sizeof name, "model %d", count++);
+        cJSON_ArrayForEach(s, cJSON_GetObjectItem(json, "texts"))
+        {
+            bytes b = from_hex(s);
+            if (!at_tokenizer_encode(cx, t, b.data, b.size, NULL, &got)) bad++;
+            bad += differs(name, row++, &got, wanted);
+            wanted = wanted->next;
+            free(b.data);
+        }
+        at_ids_free(&got);
+        at_tokenizer_free(t);
+        free(text);
+    }
+    cJSON_Delete(json);
+    at_context_free(cx);
+    assert_int_equal(bad, 0);
+    assert_true(count > 30);
 }
 
 static void decoders(void **state)
@@ -111,6 +144,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(normalizers_and_pre_tokenizers),
+        cmocka_unit_test(models_and_added_tokens),
         cmocka_unit_test(decoders),
         cmocka_unit_test(invalid_bytes_become_replacement_characters),
     };

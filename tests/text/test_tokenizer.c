@@ -88,6 +88,10 @@ static void damaged_files_are_refused_by_name(void **state)
         "}",
         "damaged");
     assert_refused("\xff", "UTF-8");
+#define AROUND "{\"type\":\"BertProcessing\",\"cls\":[\"a\",1],\"sep\":[\"a\",1]}"
+    assert_refused("{\"post_processor\":{\"type\":\"Sequence\",\"processors\":[" AROUND "," AROUND
+                   "]}," LEVEL "}",
+                   "second");
 }
 
 static void deep_sequences_are_refused(void **state)

@@ -9,6 +9,7 @@ folders.json          for each: its class and size, special ids, and for each of
 strings.json          the hard strings as hexadecimal UTF-8, and the long ones as [part, count]
 emoji.json            the same for the embedded model, "old" from vocab.json + merges.txt and spiece.model only
 stages.json           every normalizer, pre-tokenizer and decoder in many settings, see stages()
+models.json           models, post-processors and added tokens at their edges
 invalid.json          bytes that are not UTF-8 and what Python's errors="replace" makes of them
 
     python tools/reference/tokenizer_fixtures.py [--only-emoji]
@@ -173,6 +174,7 @@ def make_folders(out):
     tokens = {str(vocab[t]): {"content": t, "lstrip": False, "normalized": n, "rstrip": False, "single_word": False, "special": True}
               for t, n in (("!", False), ("<|startoftext|>", True), ("<|endoftext|>", True))}
     bpe_files(f("clip_pad"), vocab, merges, {"tokenizer_class": "CLIPTokenizer", "model_max_length": 77, "added_tokens_decoder": tokens, **special, "pad_token": "!"})
+    write(f("clip_pad/special_tokens_map.json"), {"pad_token": "a", "mask_token": "cat", "additional_special_tokens": ["dog"]})  # not read
 
     vocab, merges = trained_bpe(pre_tokenizers.Sequence([
         pre_tokenizers.Split(Regex(LLAMA3), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]))
@@ -356,6 +358,49 @@ def stages():
     return {"texts": [t.encode("utf-8").hex() for t in texts], "tokenizer": base, "cases": cases, "level": level, "decoders": decoded}
 
 
+def model_cases():
+    """Models and post-processors at their edges, in tokenizers of a few tokens."""
+    ids = lambda words: {w: i for i, w in enumerate(words)}
+    byte = [f"<0x{b:02X}>" for b in range(256)]
+    bpe = lambda words, merges, **o: {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None, "end_of_word_suffix": None,
+                                      "fuse_unk": False, "byte_fallback": False, "ignore_merges": False, **o, "vocab": ids(words), "merges": merges}
+    unigram = lambda pieces, **o: {"type": "Unigram", "unk_id": 0, "byte_fallback": False, **o, "vocab": pieces}
+    letters = ["?", "a", "b", "c", "ab", "bc", "abc"]
+    merges = [["a", "b"], ["b", "c"], ["ab", "c"]]
+    around = [["<s>", 1], ["</s>", 2]]
+    template = lambda *items: {"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A", "type_id": 0}} if i == "$A" else {"SpecialToken": {"id": i, "type_id": 0}} for i in items],
+                               "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
+                               "special_tokens": {"x": {"id": "x", "ids": [7, 8], "tokens": ["x", "y"]}, "z": {"id": "z", "ids": [9], "tokens": ["z"]}}}
+    level = {"type": "WordLevel", "vocab": ids(["?", "a", "b"]), "unk_token": "?"}
+    cases = [
+        dict(model=bpe(letters, merges)), dict(model=bpe(letters, merges[::-1])), dict(model=bpe(letters, [["b", "c"], ["a", "b"], ["b", "c"], ["ab", "c"]])),
+        dict(model=bpe(letters, merges, unk_token="?")), dict(model=bpe(letters, merges, unk_token="?", fuse_unk=True)), dict(model=bpe(letters, merges, ignore_merges=True)),
+        dict(model=bpe([*letters, "xabcx"], merges, ignore_merges=True)), dict(model=bpe([*letters, *byte], merges, byte_fallback=True)),
+        dict(model=bpe([*letters, *byte[:128]], merges, byte_fallback=True, unk_token="?")), dict(model=bpe([*letters, *byte[:128]], merges, byte_fallback=True, unk_token="?", fuse_unk=True)),
+        dict(model=bpe(["?", "a", "b", "##a", "##b", "ab", "##ab"], [["a", "##b"], ["##a", "##b"]], continuing_subword_prefix="##", unk_token="?")),
+        dict(model=bpe(["?", "a", "b", "a</w>", "b</w>", "ab</w>"], [["a", "b</w>"]], end_of_word_suffix="</w>", unk_token="?")),
+        dict(model=unigram([["?", 0], ["a", 5], ["ab", -4], ["abc", -9], ["c", -1]])), dict(model=unigram([["?", 0], ["a", -5], ["x", -5], ["ax", -30], ["\u00e9\u4f60", -200], ["b", -6]])),
+        dict(model=unigram([["?", 0], ["a", -1], ["b", -1], ["ab", -2], ["a", -3]])), dict(model=unigram([["?", -1], ["", -1], ["a", -1], ["aa", -2], ["aaa", -3]])),
+        dict(model=unigram([["?", 0], *[[b, 0] for b in byte], ["a", -1]], byte_fallback=True)), dict(model=unigram([["?", 0], *[[b, 0] for b in byte[:128]], ["a", -1]], byte_fallback=True)),
+        dict(model={"type": "WordPiece", "unk_token": "?", "continuing_subword_prefix": "##", "max_input_chars_per_word": 4, "vocab": ids(["?", "a", "ab", "##b", "##bc", "##c", "abca"])}),
+        dict(model={"unk_token": "?", "continuing_subword_prefix": "", "max_input_chars_per_word": 100, "vocab": ids(["?", "a", "ab", "c"])}),
+        dict(model={"vocab": ids(["?", "a", "abc"]), "unk_token": "?"}), dict(model={"vocab": [["?", 0], ["a", -1]], "unk_id": 0}),
+        dict(model=level, post_processor={"type": "BertProcessing", "cls": around[0], "sep": around[1]}), dict(model=level, post_processor={"type": "RobertaProcessing", "cls": around[0], "sep": around[1], "trim_offsets": True, "add_prefix_space": True}),
+        dict(model=level, post_processor=template("x", "$A", "z", "z")), dict(model=level, post_processor=template("$A")), dict(model=level, post_processor={"type": "Sequence", "processors": [template("x", "$A"), {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}]}),
+    ]
+    added = lambda content, **o: {"id": 0, "content": content, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": False, **o}
+    lists = [[added("ab"), added("abc"), added("b")], [added("ab", single_word=True), added("b")], [added("ab", lstrip=True)], [added("ab", rstrip=True), added("c", lstrip=True)], [added(" ab "), added("b", lstrip=True, rstrip=True)],
+             [added("AB", normalized=True)], [added("AB"), added("ab", normalized=True, special=True)], [added("A B", normalized=True), added("a")], [added("\u00e9", normalized=True), added("e")]]
+    cases += [dict(model=level, added_tokens=l, normalizer={"type": "Sequence", "normalizers": [{"type": "NFD"}, {"type": "Lowercase"}]}, pre_tokenizer={"type": "Whitespace"}) for l in lists]
+    texts = ["", "abc", "abcabc", "aabbcc", "abab", "xabcx", "a\u00e9b", "a\u4f60\u00e9\u00e9c", "ax", "axb", "\u00e9\u4f60", "aaaaa", "a b", "abcd", "  ab  c", "AB ab Ab", "xab", "ab-ab", "A B a b", "e\u0301 \u00e9 e", "ab ab c", "abca", "\u00e9a\u4f60a"]
+    base = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None, "pre_tokenizer": None, "post_processor": None, "decoder": None}
+    rows = []
+    for case in cases:
+        tok = Tokenizer.from_str(json.dumps({**base, **case}))
+        rows.append({"tokenizer": {**base, **case}, "ids": [tok.encode(t).ids for t in texts]})
+    return {"texts": [t.encode("utf-8").hex() for t in texts], "cases": rows}
+
+
 INVALID = [b"\xff", b"a\xffb", b"\xc3", b"\xc3(", b"\xe4\xbd", b"\xe4\xbda", b"\xed\xa0\x80", b"\xf0\x9f\x98", b"\xf0\x9f\x98x", b"\xf4\x90\x80\x80",
            b"\xc0\x80", b"\x80\x80", b"\xe0\x80\x80", b"\xf8\x88\x80\x80\x80", b"ok\xe2\x82 \xe2\x82\xac"]
 
@@ -402,6 +447,7 @@ def main():
     make_folders(os.path.join(a.out, "folders"))
     write(os.path.join(a.out, "strings.json"), {"strings": [s.encode("utf-8").hex() for s in STRINGS], "long": [[p.encode("utf-8").hex(), n] for p, n in LONG]})
     write(os.path.join(a.out, "stages.json"), stages())
+    write(os.path.join(a.out, "models.json"), model_cases())
     write(os.path.join(a.out, "invalid.json"), [[b.hex(), b.decode("utf-8", "replace").encode("utf-8").hex()] for b in INVALID])
     write(os.path.join(a.out, "folders.json"), share_lists(folders(os.path.join(a.out, "folders"))))
 
