@@ -379,7 +379,7 @@ def model_cases():
         dict(model=bpe([*letters, *byte[:128]], merges, byte_fallback=True, unk_token="?")), dict(model=bpe([*letters, *byte[:128]], merges, byte_fallback=True, unk_token="?", fuse_unk=True)),
         dict(model=bpe(["?", "a", "b", "##a", "##b", "ab", "##ab"], [["a", "##b"], ["##a", "##b"]], continuing_subword_prefix="##", unk_token="?")),
         dict(model=bpe(["?", "a", "b", "a</w>", "b</w>", "ab</w>"], [["a", "b</w>"]], end_of_word_suffix="</w>", unk_token="?")),
-        dict(model=unigram([["?", 0], ["a", 5], ["ab", -4], ["abc", -9], ["c", -1]])), dict(model=unigram([["?", 0], ["a", -5], ["x", -5], ["ax", -30], ["\u00e9\u4f60", -200], ["b", -6]])),
+        dict(model=unigram([["?", 0], ["a", 8], ["ab", -4], ["abc", -9], ["c", -1]])), dict(model=unigram([["?", 0], ["a", -5], ["x", -5], ["ax", -30], ["\u00e9\u4f60", -200], ["b", -6]])),
         dict(model=unigram([["?", 0], ["a", -1], ["b", -1], ["ab", -2], ["a", -3]])), dict(model=unigram([["?", -1], ["", -1], ["a", -1], ["aa", -2], ["aaa", -3]])),
         dict(model=unigram([["?", 0], *[[b, 0] for b in byte], ["a", -1]], byte_fallback=True)), dict(model=unigram([["?", 0], *[[b, 0] for b in byte[:128]], ["a", -1]], byte_fallback=True)),
         dict(model={"type": "WordPiece", "unk_token": "?", "continuing_subword_prefix": "##", "max_input_chars_per_word": 4, "vocab": ids(["?", "a", "ab", "##b", "##bc", "##c", "abca"])}),

@@ -29,6 +29,7 @@ STRINGS = [
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
     "supercalifragilisticexpialidocious", "Donaudampfschifffahrtsgesellschaftskapit\u00e4n", "(a:1.2), [b], ((c)) AND d | e",
     "def f(x):\n    return x * 2\n\n\nclass A:\n\tpass\n", "  leading", "trailing  ", "\n leading newline", "trailing newline\n", "tab\t\ttab", "mixed \t \n \u00a0 \u3000 spaces", "a  \n\n  b\n \n c", "x \u0300y", "e\u0301\u200d\u0301",
+    "\u32ff \uab69 \U0001fbf1\U0001f16c", "a\u2e4fb a\u07fdb a\u08cab a\u1734b",
     "a dog on a red background", "a red heart on a blue background", "smiling face with sunglasses, yellow background", "Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor incididunt ut labore et dolore magna aliqua.",
 ]
 
