@@ -232,6 +232,10 @@ at_image *at_image_from_tensor(at_context *cx, at_tensor *x)
     float *values = image ? at_scratch(cx, (size_t)count * sizeof(float)) : NULL;
     bool fine = values && at_read_f32(cx, x, values);
     for (int64_t i = 0; fine && i < count; i++) {
+        if (isnan(values[i]))
+            fine = at_fail_false(cx, AT_ERROR_FORMAT,
+                                 "picture: the model gave values that are not numbers (is one of "
+                                 "its files damaged?)");
         float v = values[i] > 0 ? fminf(values[i], 1) : 0;
         ((uint8_t *)image->pixels)[i] = (uint8_t)rintf(v * 255);
     }

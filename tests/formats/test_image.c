@@ -185,7 +185,7 @@ static void tensors_round_half_to_even(void **state)
 {
     (void)state;
     at_context *cx = at_context_new(NULL);
-    float values[] = {-1,         0,          1,    2,        NAN,       0.5f / 255,
+    float values[] = {-1,         0,          1,    2,        -0.0f,     0.5f / 255,
                       1.5f / 255, 2.5f / 255, 0.5f, INFINITY, -INFINITY, 254.5f / 255};
     uint8_t expected[] = {0, 0, 255, 255, 0, 0, 2, 2, 128, 255, 0, 254};
     at_tensor *x = at_from(cx, AT_F32, 3, (int64_t[]){2, 2, 3}, values);
@@ -196,6 +196,9 @@ static void tensors_round_half_to_even(void **state)
     assert_float_equal(((float *)back->data)[8], 128 / 255.0f, 0);
     assert_null(at_image_from_tensor(cx, at_new(cx, AT_F32, 4, 4)));
     assert_int_equal(at_error_status(cx), AT_ERROR_SHAPE);
+    at_error_clear(cx);
+    assert_null(at_image_from_tensor(cx, at_full(cx, NAN, 3, (int64_t[]){1, 1, 3})));
+    assert_int_equal(at_error_status(cx), AT_ERROR_FORMAT);
     at_context_free(cx);
 }
 
