@@ -30,6 +30,7 @@ there() { # KIND NAME
     case $1 in
     command) command -v "$2" >/dev/null 2>&1 ;;
     header) echo "#include <$2>" | cc -E - >/dev/null 2>&1 ;;
+    clang) echo 'int main(void) { return 0; }' | clang "-f$2" -x c - -o /dev/null >/dev/null 2>&1 ;;
     library) command -v pkg-config >/dev/null 2>&1 && pkg-config --exists "$2" ;;
     esac
 }
