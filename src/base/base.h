@@ -43,7 +43,8 @@ void at_free(void *memory);
 char *at_copy_text(at_context *cx, const char *text);
 char *at_format(at_context *cx, const char *format, ...) AT_PRINTF(2, 3);
 
-/* Bytes that this machine, or the container around this process, can still give away; 0: not known. */
+/* Bytes that this machine, or the container around this process, can still give away; 0: not known.
+ */
 size_t at_available_memory(void);
 
 /* True when the test hook says that this allocation must fail. Called by every allocator. */

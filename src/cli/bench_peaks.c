@@ -10,8 +10,9 @@
 #define STEP(op, r, i) op " %%" r "15, %%" r "15, %%" r #i "\n"
 #define TWELVE(op, r)                                                                         \
     STEP(op, r, 0)                                                                            \
-    STEP(op, r, 1) STEP(op, r, 2) STEP(op, r, 3) STEP(op, r, 4) STEP(op, r, 5) STEP(op, r, 6) \
-        STEP(op, r, 7) STEP(op, r, 8) STEP(op, r, 9) STEP(op, r, 10) STEP(op, r, 11)
+    STEP(op, r, 1)                                                                            \
+    STEP(op, r, 2) STEP(op, r, 3) STEP(op, r, 4) STEP(op, r, 5) STEP(op, r, 6) STEP(op, r, 7) \
+        STEP(op, r, 8) STEP(op, r, 9) STEP(op, r, 10) STEP(op, r, 11)
 #define LOOP(name, op, r)                                                                      \
     static void name(long count)                                                               \
     {                                                                                          \

@@ -262,4 +262,3 @@ const char *at_weights_metadata(const at_weights *weights, const char *key)
     }
     return NULL;
 }
-
