@@ -8,11 +8,8 @@
 
 /* Twelve independent sums, each instruction waiting for none of the others; all registers zero. */
 #define STEP(op, r, i) op " %%" r "15, %%" r "15, %%" r #i "\n"
-#define TWELVE(op, r)                                                                         \
-    STEP(op, r, 0)                                                                            \
-    STEP(op, r, 1)                                                                            \
-    STEP(op, r, 2) STEP(op, r, 3) STEP(op, r, 4) STEP(op, r, 5) STEP(op, r, 6) STEP(op, r, 7) \
-        STEP(op, r, 8) STEP(op, r, 9) STEP(op, r, 10) STEP(op, r, 11)
+#define FOUR(op, r, a, b, c, d) STEP(op, r, a) STEP(op, r, b) STEP(op, r, c) STEP(op, r, d)
+#define TWELVE(op, r) FOUR(op, r, 0, 1, 2, 3) FOUR(op, r, 4, 5, 6, 7) FOUR(op, r, 8, 9, 10, 11)
 #define LOOP(name, op, r)                                                                      \
     static void name(long count)                                                               \
     {                                                                                          \
