@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#if defined(AT_KERNELS_x86)
+#if defined(__x86_64__)
 
 /* Twelve independent sums, each instruction waiting for none of the others; all registers zero. */
 #define STEP(op, r, i) op " %%" r "15, %%" r "15, %%" r #i "\n"
