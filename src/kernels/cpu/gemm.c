@@ -2,15 +2,17 @@
 
    The weight is taken in strips of columns of y that fit STRIP_BYTES when packed: all threads
    unpack and interleave a strip into panels of the register tile's columns, once. Then jobs of
-   BLOCK_ROWS x up to BLOCK_COLUMNS of y are shared out. A job goes over k in blocks: it turns its
-   rows of x to words (second cache level), and for each panel (first level, read again for every
+   BLOCK_ROWS x up to BLOCK_COLUMNS of y are shared out. A job goes over k in blocks: it takes its
+   rows of x as words (all of them made once where they fit WORDS_BYTES, else those of the block,
+   into the second cache level), and for each panel (first level, read again for every
    few rows) adds to its part of y, which stays in the second level until it is finished with bias
    and activation and written once. */
 #include "kernels/cpu/gemm.h"
 #include <omp.h>
 #include <string.h>
 
-enum { BLOCK_ROWS = 96, BLOCK_COLUMNS = 512, STRIP_BYTES = 16 << 20, ROW_PAD = 16 };
+enum { BLOCK_ROWS = 96, BLOCK_COLUMNS = 512, ROW_PAD = 16 };
+enum { STRIP_BYTES = 16 << 20, WORDS_BYTES = 32 << 20 };
 enum { SMALL = 1 << 19 }; /* multiply-adds that one thread does before another is awake */
 
 const at_gemm *at_gemm_of(const at_context *cx, at_precision precision)
@@ -49,6 +51,7 @@ typedef struct plan {
     int64_t rows, columns;   /* of a job, multiples of the tile's */
     int64_t a_words, c_size; /* of a thread's buffers */
     int threads;
+    int64_t x_stride; /* of all of x as words; 0: they are made block by block */
 } plan;
 
 static int64_t round_up(int64_t x, int64_t to)
@@ -72,6 +75,9 @@ static plan make_plan(const at_context *cx, const at_product *p)
     l.columns = round_up(at_ceil_div(l.strip, parts), g->columns);
     l.a_words = l.rows * (AT_GEMM_WORDS + ROW_PAD);
     l.c_size = l.rows * l.columns;
+    int64_t stride = round_up(l.words, 16) + ROW_PAD;
+    bool again = p->n > l.columns; /* rows are wanted by more than one job */
+    if (p->rows_lie && again && (p->m + g->rows) * stride <= WORDS_BYTES / 4) l.x_stride = stride;
     return l;
 }
 
@@ -124,22 +130,34 @@ static void fill_rows(const at_product *p, int64_t row, int64_t rows, int64_t fi
         p->gemm->to_words(size, p->row(p, row + i, from, size, room), a);
 }
 
+/* All of x as words. */
+static void pack_rows(const at_context *cx, const at_product *p, const plan *l, uint32_t *x)
+{
+#pragma omp for schedule(static)
+    for (int64_t i = 0; i < p->m; i++)
+        if (!at_cancelled(cx))
+            p->gemm->to_words(p->k, p->row(p, i, 0, p->k, NULL), x + i * l->x_stride);
+}
+
 /* Rows [row, row + rows) of y, columns [column, column + columns) of the strip at `start`. */
 static void run_job(const at_context *cx, const at_product *p, const plan *l, int64_t start,
-                    int64_t row, int64_t column, uint32_t *packed, uint32_t *a, float *c)
+                    int64_t row, int64_t column, uint32_t *packed, const uint32_t *x, uint32_t *own)
 {
     const at_gemm *g = p->gemm;
+    float *c = (float *)(own + l->a_words);
+    int64_t stride = l->x_stride ? l->x_stride : AT_GEMM_WORDS + ROW_PAD;
     int64_t rows = AT_MIN(l->rows, p->m - row);
     int64_t columns = AT_MIN(AT_MIN(l->columns, l->strip - column), p->n - start - column);
     for (int64_t first = 0; first < l->words; first += AT_GEMM_WORDS) {
         if (at_cancelled(cx)) return;
         int64_t count = AT_MIN(AT_GEMM_WORDS, l->words - first);
-        fill_rows(p, row, rows, first, count, a);
+        const uint32_t *a = l->x_stride ? x + row * stride + first : own;
+        if (!l->x_stride) fill_rows(p, row, rows, first, count, own);
         for (int64_t j = 0; j < columns; j += g->columns) {
             const uint32_t *panel = panel_at(l, packed, first, count, column + j);
             for (int64_t i = 0; i < rows; i += g->rows)
-                g->tile(count, a + i * (AT_GEMM_WORDS + ROW_PAD), AT_GEMM_WORDS + ROW_PAD, panel,
-                        c + i * l->columns + j, l->columns, first > 0);
+                g->tile(count, a + i * stride, stride, panel, c + i * l->columns + j, l->columns,
+                        first > 0);
         }
     }
     const float *bias = p->bias ? p->bias + start + column : NULL;
@@ -156,24 +174,33 @@ void at_product_run(at_context *cx, const at_product *p)
     }
     plan l = make_plan(cx, p);
     size_t each = (size_t)round_up(l.a_words + l.c_size, 16);
+    int64_t x_rows = l.x_stride ? round_up(p->m, p->gemm->rows) : 0;
     uint32_t *packed = at_scratch(cx, (size_t)(l.strip * l.words) * sizeof *packed);
     uint32_t *own = at_scratch(cx, (size_t)l.threads * each * sizeof *own);
-    if (packed && own) {
+    uint32_t *x = at_scratch(cx, (size_t)(x_rows * l.x_stride) * sizeof *x);
+    if (packed && own && x) {
         int64_t downs = at_ceil_div(p->m, l.rows);
+        /* rows that only fill up a tile are 0 */
+        if (x_rows > p->m)
+            memset(x + p->m * l.x_stride, 0, (size_t)((x_rows - p->m) * l.x_stride) * sizeof *x);
 #pragma omp parallel num_threads(l.threads)
         {
-            uint32_t *a = own + (size_t)omp_get_thread_num() * each;
-            memset(a, 0, (size_t)l.a_words * sizeof *a); /* rows that only fill up a tile */
+            uint32_t *mine = own + (size_t)omp_get_thread_num() * each;
+            if (l.x_stride)
+                pack_rows(cx, p, &l, x);
+            else
+                memset(mine, 0, (size_t)l.a_words * sizeof *mine);
             for (int64_t start = 0; start < p->n; start += l.strip) {
                 pack_strip(cx, p, &l, start, packed);
                 int64_t acrosses = at_ceil_div(AT_MIN(l.strip, p->n - start), l.columns);
 #pragma omp for schedule(dynamic)
                 for (int64_t i = 0; i < downs * acrosses; i++)
                     run_job(cx, p, &l, start, i / acrosses * l.rows, i % acrosses * l.columns,
-                            packed, a, (float *)(a + l.a_words));
+                            packed, x, mine);
             }
         }
     }
+    at_scratch_free(cx, x);
     at_scratch_free(cx, own);
     at_scratch_free(cx, packed);
 }
@@ -194,6 +221,7 @@ void at_packed_matmul(at_context *cx, const at_matmul_args *args)
         .n = args->n,
         .k = args->k,
         .row = matrix_row,
+        .rows_lie = true,
         .source = args,
         .weight = args->weight,
         .dtype = args->dtype,

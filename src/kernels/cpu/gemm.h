@@ -74,6 +74,7 @@ typedef struct at_product {
     const float *(*row)(const struct at_product *p, int64_t row, int64_t first, int64_t count,
                         float *room);
     const void *source; /* for `row` */
+    bool rows_lie;      /* `row` only points: then all of x may be turned to words once */
     const char *weight;
     at_dtype dtype;
     int64_t weight_stride; /* bytes */
