@@ -251,7 +251,10 @@ const cli_verb cli_generate = {
     .summary = "words to pictures",
     .text = "Makes pictures from words. The same settings give the same bytes; PNG, JPEG and WebP "
             "files say how they were made, with the command that makes them again. Ctrl-C stops "
-            "within a second and leaves nothing behind.",
+            "within a second and leaves nothing behind.\n"
+            "What is left out is the model's own: from generation_config.json in its folder, else "
+            "what the reference pipeline does. --json prints files, seeds, settings, timings "
+            "(seconds: load, encode, step, decode, total) and peak_bytes.",
     .examples = examples,
     .groups = {{"Picture", picture_options},
                {"Sampling", sampling_options},

@@ -1,5 +1,6 @@
 /* Names of models and where they lie; what files are recognised as. */
 #include "hub/models.h"
+#include <atelier/atelier.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -111,12 +112,39 @@ static void test_recognised_by_names(void **state)
     at_context_free(cx);
 }
 
+/* The whole public way, twice in one context, let go by hand and with the context. */
+static void test_load_generate_free(void **state)
+{
+    (void)state;
+    at_context *cx = at_context_new(NULL);
+    for (int i = 0; i < 2; i++) {
+        at_pipeline *p = at_pipeline_load(cx, AT_FIXTURES "/pipelines/flux_tiny_schnell");
+        assert_non_null(p);
+        const at_generate_options options = {.prompt = "a red heart",
+                                             .width = 16,
+                                             .height = 24,
+                                             .steps = 1,
+                                             .max_sequence_length = 16};
+        at_image *image = at_generate(p, &options);
+        assert_non_null(image);
+        assert_int_equal(image->width, 16);
+        assert_int_equal(image->height, 24);
+        if (i == 0) at_pipeline_free(p);
+    }
+    assert_null(at_pipeline_load(cx, "such"));
+    assert_int_equal(at_error_status(cx), AT_ERROR_FILE);
+    assert_null(at_pipeline_load(NULL, NULL));
+    assert_null(at_generate(NULL, NULL));
+    at_context_free(cx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_find),
         cmocka_unit_test(test_list),
         cmocka_unit_test(test_recognised_by_names),
+        cmocka_unit_test(test_load_generate_free),
     };
     return cmocka_run_group_tests(tests, begin, end);
 }
