@@ -44,9 +44,9 @@ static void add_character(at_context *cx, at_text *out, utf8proc_int32_t c)
 static void add_utf16(at_context *cx, at_text *out, const tiff *t, size_t at, size_t end)
 {
     tiff order = *t;
-    if (end - at >= 2 && (number(t, at, 2) == 0xfeff || number(t, at, 2) == 0xfffe)) {
-        if (number(t, at, 2) == 0xfffe) order.big = !order.big;
-        at += 2;
+    for (; end - at >= 2; at += 2) { /* byte order marks */
+        if (number(&order, at, 2) == 0xfffe) order.big = !order.big;
+        if (number(&order, at, 2) != 0xfeff) break;
     }
     for (; end - at >= 2; at += 2) {
         uint32_t c = number(&order, at, 2), low = end - at >= 4 ? number(&order, at + 2, 2) : 0;

@@ -34,19 +34,21 @@ void at_image_free(at_image *image)
     destroy(image);
 }
 
-at_image *at_image_new(at_context *cx, int width, int height, int channels, int depth)
+at_image *at_image_make(at_context *cx, const char *what, int width, int height, int channels,
+                        int depth)
 {
     if (!at_ok(cx)) return NULL;
     if (channels < 1 || channels > 4 || (depth != 8 && depth != 16))
-        return at_fail(cx, AT_ERROR_ARGUMENT, "a picture of %d channels of %d bits", channels,
-                       depth);
+        return at_fail(cx, AT_ERROR_ARGUMENT, "%s: a picture of %d channels of %d bits", what,
+                       channels, depth);
     if (width < 1 || height < 1 || height > MOST_PIXELS / width)
-        return at_fail(cx, AT_ERROR_ARGUMENT, "a picture of %d x %d pixels (at most 2^28)", width,
-                       height);
+        return at_fail(cx, AT_ERROR_ARGUMENT, "%s: a picture of %d x %d pixels (at most 2^28)",
+                       what, width, height);
     size_t bytes = (size_t)width * (size_t)height * (size_t)(channels * depth / 8);
     if (cx->options.memory_budget && bytes > cx->options.memory_budget)
-        return at_fail(cx, AT_ERROR_MEMORY, "a picture of %d x %d pixels exceeds the memory budget",
-                       width, height);
+        return at_fail(cx, AT_ERROR_MEMORY,
+                       "%s: a picture of %d x %d pixels exceeds the memory budget", what, width,
+                       height);
     at_image *image = AT_NEW(cx, at_image);
     void *pixels = image ? at_alloc(cx, bytes, 1) : NULL;
     if (!pixels) {
@@ -55,6 +57,11 @@ at_image *at_image_new(at_context *cx, int width, int height, int channels, int 
     }
     *image = (at_image){width, height, channels, depth, pixels, cx, NULL};
     return at_own(cx, image, destroy) ? image : NULL;
+}
+
+at_image *at_image_new(at_context *cx, int width, int height, int channels, int depth)
+{
+    return at_image_make(cx, "image", width, height, channels, depth);
 }
 
 size_t at_image_row(const at_image *image)

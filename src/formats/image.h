@@ -12,6 +12,10 @@ struct at_image_text {
     struct at_image_text *next;
 };
 
+/* at_image_new for a file. */
+at_image *at_image_make(at_context *cx, const char *what, int width, int height, int channels,
+                        int depth);
+
 /* Of the kind that the first bytes say. */
 at_image *at_image_decode(at_context *cx, const uint8_t *data, size_t size, const char *what);
 

@@ -107,7 +107,8 @@ static bool decode(coder *c, j_decompress_ptr jpeg, const uint8_t *data, size_t 
     int channels = jpeg->num_components == 1 ? 1 : 3;
     if (jpeg->num_components != 1 && jpeg->num_components != 4) jpeg->out_color_space = JCS_RGB;
     if (jpeg->num_components == 4) jpeg->out_color_space = JCS_CMYK;
-    c->image = at_image_new(c->cx, (int)jpeg->image_width, (int)jpeg->image_height, channels, 8);
+    c->image =
+        at_image_make(c->cx, c->what, (int)jpeg->image_width, (int)jpeg->image_height, channels, 8);
     c->row = c->image ? at_alloc(c->cx, jpeg->image_width, 4) : NULL;
     if (!c->row) return false;
     jpeg_start_decompress(jpeg);

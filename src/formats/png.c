@@ -79,6 +79,19 @@ static void read_bytes(png_structp png, png_bytep out, size_t size)
     c->size -= size;
 }
 
+/* Chunks up to IEND lie within the file. libpng believes a chunk's length and allocates it (up to
+   2 GB) before it looks for the data. */
+static bool is_whole(const uint8_t *data, size_t size)
+{
+    for (size_t at = 8; at <= size && size - at >= 12;) {
+        uint32_t length = png_get_uint_32(data + at);
+        if (length > size - at - 12) return false;
+        if (memcmp(data + at + 4, "IEND", 4) == 0) return true;
+        at += 12 + (size_t)length;
+    }
+    return false;
+}
+
 /* The sizes are known: what pixels to make of the file. */
 static bool prepare(coder *c)
 {
@@ -90,7 +103,8 @@ static bool prepare(coder *c)
     bool alpha = type & PNG_COLOR_MASK_ALPHA || png_get_valid(c->png, c->info, PNG_INFO_tRNS);
     int channels = (type & PNG_COLOR_MASK_COLOR ? 3 : 1) + alpha;
     if (width > INT32_MAX || height > INT32_MAX) png_error(c->png, "too large");
-    c->image = at_image_new(c->cx, (int)width, (int)height, channels, depth == 16 ? 16 : 8);
+    c->image =
+        at_image_make(c->cx, c->what, (int)width, (int)height, channels, depth == 16 ? 16 : 8);
     return c->image;
 }
 
@@ -138,8 +152,8 @@ static bool decode(coder *c)
 {
     if (setjmp(png_jmpbuf(c->png))) return false;
     png_set_user_limits(c->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX); /* at_image_new has its own */
-    png_set_chunk_cache_max(c->png, 128);
-    png_set_chunk_malloc_max(c->png, 8 << 20);
+    png_set_chunk_cache_max(c->png, 64);
+    png_set_chunk_malloc_max(c->png, 4 << 20);
     png_set_read_fn(c->png, c, read_bytes);
     if (!chunks_fit(c)) png_error(c->png, "a chunk is longer than the file");
     png_read_info(c->png, c->info);
@@ -154,6 +168,8 @@ static bool decode(coder *c)
 
 at_image *at_png_decode(at_context *cx, const uint8_t *data, size_t size, const char *what)
 {
+    if (!is_whole(data, size))
+        return at_fail(cx, AT_ERROR_FORMAT, "%s: the file is cut short", what);
     coder c = {.cx = cx, .what = what, .data = data, .size = size};
     c.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &c, on_error, on_warning);
     c.info = c.png ? png_create_info_struct(c.png) : NULL;

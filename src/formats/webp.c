@@ -18,7 +18,7 @@ at_image *at_webp_decode(at_context *cx, const uint8_t *data, size_t size, const
         return at_fail(cx, AT_ERROR_UNSUPPORTED,
                        "%s: animated WebP is not supported (save one frame of it)", what);
     at_image *image =
-        at_image_new(cx, features.width, features.height, features.has_alpha ? 4 : 3, 8);
+        at_image_make(cx, what, features.width, features.height, features.has_alpha ? 4 : 3, 8);
     if (!image) return NULL;
     size_t row = at_image_row(image), bytes = row * (size_t)image->height;
     uint8_t *done = features.has_alpha

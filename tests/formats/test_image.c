@@ -244,15 +244,22 @@ static void refuses_what_cannot_be(void **state)
     at_context_free(cx);
 }
 
-/* A picture of 2^31 - 1 pixels a side in 60 bytes. */
+/* A picture of 2^31 - 1 pixels a side, and a text of 2^31 - 1 bytes, in 60 bytes. */
 static void refuses_bombs(void **state)
 {
     (void)state;
-    static const unsigned char bomb[] =
-        "\211PNG\r\n\032\n\0\0\0\rIHDR\177\377\377\377\177\377\377\377\10\6\0\0\0\x8d\x3b\x92\x9c";
+    static const unsigned char picture[] =
+        "\211PNG\r\n\032\n\0\0\0\rIHDR\177\377\377\377\177\377\377\377\10\6\0\0\0\024\311\013\146"
+        "\0\0\0\0IDAT\065\257\006\036"
+        "\0\0\0\0IEND\256B\140\202";
+    static const unsigned char text[] =
+        "\211PNG\r\n\032\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\10\0\0\0\0\072\176\233\125"
+        "\177\377\377\377tEXta\0b\0\0\0\0";
     at_context *cx = at_context_new(NULL);
-    assert_null(at_image_decode(cx, bomb, sizeof bomb - 1, "bomb"));
-    assert_true(at_failed(cx));
+    assert_null(at_image_decode(cx, picture, sizeof picture - 1, "bomb"));
+    expect_error(cx, AT_ERROR_ARGUMENT, "bomb: a picture of 2147483647 x 2147483647 pixels");
+    assert_null(at_image_decode(cx, text, sizeof text - 1, "bomb"));
+    expect_error(cx, AT_ERROR_FORMAT, "bomb: the file is cut short");
     at_context_free(cx);
 }
 
