@@ -82,6 +82,32 @@ static void test_modules_one_after_the_other(void **state)
     at_context_free(tight);
 }
 
+/* Load, generate, free, twice in one context: nothing is left, and the pictures are the same. */
+static void test_twice(void **state)
+{
+    (void)state;
+    at_context *cx = f32_context();
+    size_t peak[2];
+    uint8_t *first = NULL;
+    for (int i = 0; i < 2; i++) {
+        at_pipeline *p = at_pipeline_open(cx, AT_FIXTURES "/pipelines/flux_tiny_dev");
+        at_generation *made = at_generate_many(
+            p, &(at_generate_options){
+                   .prompt = "a red heart", .width = 32, .height = 48, .steps = 2, .count = 2});
+        assert_fine(cx);
+        size_t bytes = 32 * 48 * 3;
+        if (first) assert_memory_equal(first, made->images[1]->pixels, bytes);
+        if (!first) first = memcpy(malloc(bytes), made->images[1]->pixels, bytes);
+        at_generation_free(made);
+        at_pipeline_free(p);
+        assert_int_equal(at_memory_used(cx), 0);
+        peak[i] = at_memory_peak(cx);
+    }
+    assert_int_equal(peak[0], peak[1]);
+    free(first);
+    at_context_free(cx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -89,6 +115,7 @@ int main(void)
         cmocka_unit_test(test_cancelled),
         cmocka_unit_test(test_small_budget),
         cmocka_unit_test(test_modules_one_after_the_other),
+        cmocka_unit_test(test_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
