@@ -63,7 +63,8 @@ typedef void (*at_log_function)(void *user, at_log_level level, const char *text
 /* stage: "load", "encode", "denoise", "decode"; done of total units of it are finished. */
 typedef void (*at_progress_function)(void *user, const char *stage, int done, int total);
 
-/* Zeros mean the defaults. */
+/* Zeros mean the defaults. Threads are OpenMP's, which by default spin while they wait: in a
+   program that shares its cores with others, set OMP_WAIT_POLICY=passive before it starts. */
 typedef struct at_context_options {
     at_device device;
     at_precision precision;
