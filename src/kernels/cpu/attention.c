@@ -189,7 +189,8 @@ static void attend(const at_context *cx, const flash *f, int64_t b, int64_t h, i
 
 static flash make_flash(const at_context *cx, const at_attention_args *a)
 {
-    const at_gemm *g = at_gemm_of(cx, a->precision);
+    /* int8 would have to be quantised anew for every block of weights */
+    const at_gemm *g = at_gemm_of(cx, AT_MIN(a->precision, AT_PRECISION_BF16));
     flash f = {.args = a, .gemm = g};
     f.size_words = at_ceil_div(a->head_size, g->group);
     f.values = round_up(a->value_size, g->columns);

@@ -9,12 +9,12 @@ enum { COLUMNS = AT_GEMM_FEW_COLUMNS, WORDS = AT_GEMM_WORDS, MOST_LANES = 16 };
 /* All of x as words, rows at a distance of `stride`. */
 static void pack_rows(const at_product *p, int64_t stride, uint32_t *x)
 {
-    float room[WORDS];
+    float room[AT_GEMM_VALUES];
     for (int64_t i = 0; i < p->m; i++)
-        for (int64_t first = 0; first < p->k; first += WORDS) {
-            int64_t count = AT_MIN(WORDS, p->k - first);
+        for (int64_t first = 0; first < p->k; first += p->gemm->block) {
+            int64_t count = AT_MIN(p->gemm->block, p->k - first);
             p->gemm->to_words(count, p->row(p, i, first, count, room),
-                              x + i * stride + first / p->gemm->group);
+                              x + i * stride + at_gemm_words(p->gemm, first));
         }
 }
 
@@ -23,19 +23,19 @@ static void run_columns(const at_context *cx, const at_product *p, int64_t colum
                         const uint32_t *x, int64_t x_stride)
 {
     const at_gemm *g = p->gemm;
-    _Alignas(64) float values[COLUMNS][WORDS], wide[WORDS * 4];
+    _Alignas(64) float values[COLUMNS][WORDS], wide[AT_GEMM_VALUES];
     _Alignas(64) uint32_t words[COLUMNS][WORDS];
     _Alignas(64) float sums[AT_GEMM_FEW_ROWS * COLUMNS * MOST_LANES];
     memset(sums, 0, sizeof sums);
     int64_t columns = AT_MIN(COLUMNS, p->n - column);
-    for (int64_t first = 0; first < p->k; first += WORDS * g->group) {
-        int64_t count = AT_MIN(WORDS * g->group, p->k - first);
+    for (int64_t first = 0; first < p->k; first += g->block) {
+        int64_t count = AT_MIN(g->block, p->k - first);
         const void *w[COLUMNS];
         for (int j = 0; j < COLUMNS; j++)
             w[j] = j < columns ? at_weight_words(cx, p, column + j, first, count,
                                                  g->group == 1 ? values[j] : wide, words[j])
                                : w[0];
-        g->lane_sums(at_ceil_div(count, g->group), p->m, x + first / g->group, x_stride, w, sums);
+        g->lane_sums(at_gemm_words(g, count), p->m, x + at_gemm_words(g, first), x_stride, w, sums);
     }
     float c[AT_GEMM_FEW_ROWS * COLUMNS];
     g->add_lanes(p->m * COLUMNS, sums, c);
@@ -46,7 +46,7 @@ static void run_columns(const at_context *cx, const at_product *p, int64_t colum
 
 void at_product_few_rows(at_context *cx, const at_product *p)
 {
-    int64_t stride = at_ceil_div(at_ceil_div(p->k, p->gemm->group), 16) * 16;
+    int64_t stride = at_ceil_div(at_gemm_words(p->gemm, p->k), 16) * 16;
     uint32_t *x = at_scratch(cx, (size_t)(p->m * stride + 1) * sizeof *x);
     if (!x) return;
     pack_rows(p, stride, x);

@@ -30,7 +30,7 @@ const void *at_weight_words(const at_context *cx, const at_product *p, int64_t r
     if (p->dtype == p->gemm->dtype && count % p->gemm->group == 0) return from;
     cx->kernels->to_f32(p->dtype, from, values, count);
     if (p->gemm->dtype == AT_F32) return values;
-    p->gemm->to_words(count, values, words);
+    p->gemm->weight_to_words(count, values, words);
     return words;
 }
 
@@ -62,7 +62,7 @@ static int64_t round_up(int64_t x, int64_t to)
 static plan make_plan(const at_context *cx, const at_product *p)
 {
     const at_gemm *g = p->gemm;
-    plan l = {.words = at_ceil_div(p->k, g->group)};
+    plan l = {.words = at_gemm_words(g, p->k)};
     l.threads = p->m * p->n * AT_MAX(p->k, 1) < SMALL ? 1 : cx->threads;
     int64_t room = STRIP_BYTES / 4 / AT_MAX(l.words, 1) / g->columns * g->columns;
     int64_t strips = at_ceil_div(p->n, AT_MAX(room, g->columns));
@@ -81,21 +81,19 @@ static plan make_plan(const at_context *cx, const at_product *p)
     return l;
 }
 
-/* Packs words [first, first + count) of the columns at `column` into their panel. */
+/* Packs values [first, first + count) of the columns at `column` into their panel. */
 static void pack_panel(const at_context *cx, const at_product *p, int64_t column, int64_t end,
                        int64_t first, int64_t count, uint32_t *panel)
 {
-    enum { MOST_VALUES = AT_GEMM_WORDS * 4 };
     const at_gemm *g = p->gemm;
     _Alignas(64) uint32_t words[AT_GEMM_MOST_COLUMNS][AT_GEMM_WORDS];
     _Alignas(64) float values[AT_GEMM_MOST_COLUMNS][AT_GEMM_WORDS];
-    _Alignas(64) float wide[MOST_VALUES];
+    _Alignas(64) float wide[AT_GEMM_VALUES];
     const void *rows[AT_GEMM_MOST_COLUMNS] = {NULL};
-    int64_t from = first * g->group, size = AT_MIN(count * g->group, p->k - from);
     for (int j = 0; j < g->columns && column + j < end; j++)
-        rows[j] = at_weight_words(cx, p, column + j, from, size, g->group == 1 ? values[j] : wide,
+        rows[j] = at_weight_words(cx, p, column + j, first, count, g->group == 1 ? values[j] : wide,
                                   words[j]);
-    g->interleave(count, rows, panel);
+    g->interleave(at_gemm_words(g, count), rows, panel);
 }
 
 /* Panels lie by blocks of k, so that a block's panels of a job are adjacent. */
@@ -108,26 +106,25 @@ static uint32_t *panel_at(const plan *l, uint32_t *packed, int64_t first, int64_
 static void pack_strip(const at_context *cx, const at_product *p, const plan *l, int64_t start,
                        uint32_t *packed)
 {
-    int64_t blocks = at_ceil_div(l->words, AT_GEMM_WORDS);
-    int64_t panels = l->strip / p->gemm->columns;
+    const at_gemm *g = p->gemm;
+    int64_t blocks = at_ceil_div(p->k, g->block);
+    int64_t panels = l->strip / g->columns;
 #pragma omp for schedule(dynamic, 4)
     for (int64_t i = 0; i < panels * blocks; i++) {
         if (at_cancelled(cx)) continue;
-        int64_t first = i % blocks * AT_GEMM_WORDS;
-        int64_t count = AT_MIN(AT_GEMM_WORDS, l->words - first);
-        int64_t column = i / blocks * p->gemm->columns;
+        int64_t first = i % blocks * g->block, count = AT_MIN(g->block, p->k - first);
+        int64_t column = i / blocks * g->columns;
         pack_panel(cx, p, start + column, p->n, first, count,
-                   panel_at(l, packed, first, count, column));
+                   panel_at(l, packed, at_gemm_words(g, first), at_gemm_words(g, count), column));
     }
 }
 
 static void fill_rows(const at_product *p, int64_t row, int64_t rows, int64_t first, int64_t count,
                       uint32_t *a)
 {
-    float room[AT_GEMM_WORDS * 4];
-    int64_t from = first * p->gemm->group, size = AT_MIN(count * p->gemm->group, p->k - from);
+    float room[AT_GEMM_VALUES];
     for (int64_t i = 0; i < rows; i++, a += AT_GEMM_WORDS + ROW_PAD)
-        p->gemm->to_words(size, p->row(p, row + i, from, size, room), a);
+        p->gemm->to_words(count, p->row(p, row + i, first, count, room), a);
 }
 
 /* All of x as words. */
@@ -148,11 +145,12 @@ static void run_job(const at_context *cx, const at_product *p, const plan *l, in
     int64_t stride = l->x_stride ? l->x_stride : AT_GEMM_WORDS + ROW_PAD;
     int64_t rows = AT_MIN(l->rows, p->m - row);
     int64_t columns = AT_MIN(AT_MIN(l->columns, l->strip - column), p->n - start - column);
-    for (int64_t first = 0; first < l->words; first += AT_GEMM_WORDS) {
+    for (int64_t value = 0; value < p->k || value == 0; value += g->block) {
         if (at_cancelled(cx)) return;
-        int64_t count = AT_MIN(AT_GEMM_WORDS, l->words - first);
+        int64_t values = AT_MIN(g->block, p->k - value);
+        int64_t first = at_gemm_words(g, value), count = at_gemm_words(g, values);
         const uint32_t *a = l->x_stride ? x + row * stride + first : own;
-        if (!l->x_stride) fill_rows(p, row, rows, first, count, own);
+        if (!l->x_stride) fill_rows(p, row, rows, value, values, own);
         for (int64_t j = 0; j < columns; j += g->columns) {
             const uint32_t *panel = panel_at(l, packed, first, count, column + j);
             for (int64_t i = 0; i < rows; i += g->rows)

@@ -1,10 +1,11 @@
 /* The packed products: one driver (blocks, threads, packing) for all instruction sets and
    precisions, over small parts that each of them brings.
 
-   All arithmetic works on 32-bit words along k: a word is one f32, two bf16 or four int8. A
-   precision brings only how numbers become words and a register tile that multiplies them; the
-   driver does not know more. Sums are f32 in an order that depends on k alone, so that results are
-   the same to the bit for any number of threads and any blocking of m and n. */
+   All arithmetic works on 32-bit words along k: a word is one f32, two bf16 or four int8 (with
+   scales among them, words too). A precision brings only how numbers become words and a register
+   tile that multiplies them; the driver does not know more. Sums are f32 in an order that depends
+   on k alone, so that results are the same to the bit for any number of threads and any blocking of
+   m and n. */
 #ifndef AT_GEMM_H
 #define AT_GEMM_H
 
@@ -15,19 +16,24 @@
 enum {
     AT_GEMM_MOST_ROWS = 16,    /* bounds of a register tile */
     AT_GEMM_MOST_COLUMNS = 32, /* and what buffers are made for */
-    AT_GEMM_WORDS = 256,       /* words of k in one block */
+    AT_GEMM_VALUES = 1024,     /* most values of k in one block */
+    AT_GEMM_WORDS = 264,       /* and most words */
     AT_GEMM_FEW_ROWS = 16,     /* up to here a product reads its weight once, unpacked in passing */
     AT_GEMM_FEW_COLUMNS = 4,   /* weight rows at once in that case */
 };
 
 typedef struct at_gemm {
     int rows, columns; /* the register tile */
-    int group;         /* elements in a word: 1, 2, 4 */
+    int group;         /* values in a word: 1, 2, 4 */
+    int block;         /* values of k in one block */
+    int scaled;        /* values that share scales, which lie behind them, */
+    int scales;        /* and how many words those are */
     int lanes;         /* f32 in a vector */
-    at_dtype dtype;    /* whose rows are words as they lie */
+    at_dtype dtype;    /* whose rows are words as they lie; AT_DTYPES: none */
 
-    /* count values to words, the last one filled up with zeros */
+    /* count values of x, or of the weight, to words, the last one filled up with zeros */
     void (*to_words)(int64_t count, const float *in, uint32_t *out);
+    void (*weight_to_words)(int64_t count, const float *in, uint32_t *out);
 
     /* panel[i][j] = row[j][i] for `count` words of `columns` rows (NULL: zeros; unaligned) */
     void (*interleave)(int64_t count, const void *const *row, uint32_t *panel);
@@ -53,7 +59,7 @@ typedef struct at_gemm {
     float (*soften)(int64_t count, float *scores, float *most);
 } at_gemm;
 
-extern const at_gemm at_gemm_avx512bf16;
+extern const at_gemm at_gemm_avx512bf16, at_gemm_avx512vnni;
 
 /* cpu/simd/gemm_f32.c: moving words is the same for all precisions of a set. */
 void at_simd_interleave_avx2(int64_t count, const void *const *row, uint32_t *panel);
@@ -65,6 +71,13 @@ void at_simd_add_lanes_neon(int64_t count, const float *sums, float *out);
 float at_simd_soften_avx2(int64_t count, float *scores, float *most);
 float at_simd_soften_avx512(int64_t count, float *scores, float *most);
 float at_simd_soften_neon(int64_t count, float *scores, float *most);
+
+/* The words that `count` values become; also where the words of value `count` begin, for the first
+   value of a block. */
+static inline int64_t at_gemm_words(const at_gemm *g, int64_t count)
+{
+    return (count + g->group - 1) / g->group + (count + g->scaled - 1) / g->scaled * g->scales;
+}
 
 /* y = activation(x W^T + bias) where the rows of x may be anything that can be given as values. */
 typedef struct at_product {
