@@ -58,6 +58,13 @@ static void weight_to_words(int64_t count, const float *in, uint32_t *out)
     all_to_words(count, in, out, true);
 }
 
+/* As an instruction, for gcc 12 spills the sums of a tile around its intrinsic. */
+static inline __m512i multiply_add(__m512i sum, __m512i x, __m512i weight)
+{
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(weight));
+    return sum;
+}
+
 /* The part of a tile that shares scales: `count` words, then the two. */
 static void scaled_tile(int64_t count, const uint32_t *a, int64_t a_stride, const uint32_t *panel,
                         float *c, int64_t c_stride, bool add)
@@ -72,8 +79,8 @@ static void scaled_tile(int64_t count, const uint32_t *a, int64_t a_stride, cons
 #pragma GCC unroll 16
         for (int i = 0; i < ROWS; i++) {
             __m512i x = _mm512_set1_epi32((int)row[i / 3][i % 3 * a_stride]);
-            sum[i][0] = _mm512_dpbusd_epi32(sum[i][0], x, b0);
-            sum[i][1] = _mm512_dpbusd_epi32(sum[i][1], x, b1);
+            sum[i][0] = multiply_add(sum[i][0], x, b0);
+            sum[i][1] = multiply_add(sum[i][1], x, b1);
         }
 #pragma GCC unroll 16
         for (int i = 0; i < ROWS / 3; i++) row[i]++;
@@ -116,8 +123,8 @@ static void scaled_sums(int64_t count, const uint32_t *x, const void *const *w, 
         __mmask16 mask = first_lanes(at + count - k);
         __m512i from = _mm512_maskz_loadu_epi32(mask, x + k);
         for (int j = 0; j < FEW; j++)
-            sum[j] = _mm512_dpbusd_epi32(
-                sum[j], from, _mm512_maskz_loadu_epi32(mask, (const uint32_t *)w[j] + k));
+            sum[j] = multiply_add(sum[j], from,
+                                  _mm512_maskz_loadu_epi32(mask, (const uint32_t *)w[j] + k));
     }
     for (int j = 0; j < FEW; j++) {
         float scale;
