@@ -252,7 +252,10 @@ def difference(a, b):
 
 def compare(pipe, binary, folder, run):
     """-> (agreed, what was measured)"""
-    final, pictures, initial = reference(pipe, run)
+    try:
+        final, pictures, initial = reference(pipe, run)
+    except ValueError:  # the logarithm of a sigma that is none
+        final, pictures, initial = torch.tensor(math.nan), None, torch.empty(0)
     with tempfile.TemporaryDirectory() as work:
         work = Path(work)
         done = subprocess.run(command(binary, folder, run, work, initial), capture_output=True, text=True)
