@@ -80,6 +80,8 @@ static void save(at_context *cx, const cli_settings *settings, int i, const char
     char *details = cJSON_PrintUnformatted(json);
     at_image *picture = settings->made->images[i];
     if (parameters && details) {
+        cli_make_utf8(parameters);
+        cli_make_utf8(details);
         at_image_set_text(picture, "parameters", parameters);
         at_image_set_text(picture, "atelier", details);
         at_image_save(picture, name);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <utf8proc.h>
 
 static at_context *_Atomic running;
 static volatile sig_atomic_t signals;
@@ -50,10 +51,12 @@ int cli_session_end(cli_session *s)
 void cli_print_json(cli_session *s, cJSON *json)
 {
     char *text = at_ok(s->cx) ? cJSON_Print(json) : NULL;
-    if (text)
+    if (text) {
+        cli_make_utf8(text);
         puts(text);
-    else
+    } else {
         at_fail(s->cx, AT_ERROR_MEMORY, "out of memory");
+    }
     cJSON_free(text);
     cJSON_Delete(json);
 }
@@ -70,6 +73,16 @@ void cli_print_plain(const char *text, bool lines)
     for (; *text; text++) {
         bool control = (unsigned char)*text < 0x20 || *text == 0x7f;
         putchar(control && !(lines && *text == '\n') ? '?' : *text);
+    }
+}
+
+void cli_make_utf8(char *text)
+{
+    utf8proc_int32_t code;
+    while (*text) {
+        utf8proc_ssize_t n = utf8proc_iterate((const utf8proc_uint8_t *)text, -1, &code);
+        if (n <= 0) *text = '?';
+        text += n > 0 ? n : 1;
     }
 }
 

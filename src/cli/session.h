@@ -30,6 +30,9 @@ void cli_json_add_whole(cJSON *json, const char *name, uint64_t value);
    `lines` allows them). */
 void cli_print_plain(const char *text, bool lines);
 
+/* Names of files may hold any bytes; what is UTF-8 for all who read it may not: they become '?'. */
+void cli_make_utf8(char *text);
+
 /* "30.7 MB" */
 const char *cli_size_text(char text[24], size_t bytes);
 

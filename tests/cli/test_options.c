@@ -1,6 +1,7 @@
 /* The command line's parser: forms, strictness, suggestions, and what is written from its tables.
  */
 #include "cli/options.h"
+#include "cli/session.h"
 #include "cli/verbs.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -176,6 +177,14 @@ static void test_written_from_the_tables(void **state)
     }
 }
 
+static void test_any_bytes_become_utf8(void **state)
+{
+    (void)state;
+    char text[] = "a\xff\xc3\xa9\xe6\x97.png\xf0\x9f\xa6\x8a\xc3";
+    cli_make_utf8(text);
+    assert_string_equal(text, "a?\xc3\xa9??.png\xf0\x9f\xa6\x8a?");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +195,7 @@ int main(void)
         cmocka_unit_test(test_mistakes),
         cmocka_unit_test(test_later_options_are_known),
         cmocka_unit_test(test_written_from_the_tables),
+        cmocka_unit_test(test_any_bytes_become_utf8),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
