@@ -3,6 +3,8 @@
 #include "parity.h"
 #include "pipelines/pipeline.h"
 #include <atelier/image.h>
+#include <pthread.h>
+#include <unistd.h>
 
 static at_generation *whole_run(at_context *cx)
 {
@@ -108,6 +110,56 @@ static void test_twice(void **state)
     at_context_free(cx);
 }
 
+static void *in_a_thread(void *out)
+{
+    at_context *cx = f32_context();
+    at_generation *made = whole_run(cx);
+    if (made) memcpy(out, made->images[0]->pixels, 32 * 32 * 3);
+    at_context_free(cx);
+    return NULL;
+}
+
+/* Contexts share nothing: two that work at the same time make what one makes alone. */
+static void test_two_threads(void **state)
+{
+    (void)state;
+    enum { THREADS = 3 };
+    static uint8_t pictures[THREADS][32 * 32 * 3];
+    pthread_t threads[THREADS];
+    in_a_thread(pictures[0]);
+    for (int i = 1; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, in_a_thread, pictures[i]), 0);
+    for (int i = 1; i < THREADS; i++) pthread_join(threads[i], NULL);
+    assert_true(pictures[0][0] != pictures[0][100] || pictures[0][1] != pictures[0][101]);
+    for (int i = 1; i < THREADS; i++)
+        assert_memory_equal(pictures[0], pictures[i], sizeof pictures[0]);
+}
+
+static void *cancel_soon(void *cx)
+{
+    usleep(50000);
+    at_cancel(cx);
+    return NULL;
+}
+
+/* Cancelled from another thread in the midst of it. */
+static void test_cancelled_from_outside(void **state)
+{
+    (void)state;
+    at_context *cx = f32_context();
+    pthread_t thread;
+    at_pipeline *p = at_pipeline_open(cx, AT_FIXTURES "/pipelines/flux_tiny_schnell");
+    assert_int_equal(pthread_create(&thread, NULL, cancel_soon, cx), 0);
+    assert_null(
+        at_generate_many(p, &(at_generate_options){.prompt = "a red heart", .steps = 10000}));
+    assert_int_equal(at_error_status(cx), AT_ERROR_CANCELLED);
+    pthread_join(thread, NULL);
+    at_error_clear(cx); /* and it works on */
+    assert_non_null(at_generate_many(
+        p, &(at_generate_options){.prompt = "a red heart", .width = 32, .height = 32, .steps = 1}));
+    at_context_free(cx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -116,6 +168,8 @@ int main(void)
         cmocka_unit_test(test_small_budget),
         cmocka_unit_test(test_modules_one_after_the_other),
         cmocka_unit_test(test_twice),
+        cmocka_unit_test(test_two_threads),
+        cmocka_unit_test(test_cancelled_from_outside),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
