@@ -18,6 +18,15 @@ static void pack_rows(const at_product *p, int64_t stride, uint32_t *x)
         }
 }
 
+/* The processor's own prefetching does not keep up with some rows at once: asks for the bytes of
+   values first to first + count. */
+static void fetch(const at_product *p, int64_t row, int64_t first, int64_t count)
+{
+    int64_t block = at_dtype_block(p->dtype), bytes = (int64_t)at_dtype_block_bytes(p->dtype);
+    const char *from = p->weight + row * p->weight_stride + first / block * bytes;
+    for (int64_t i = 0; i < count / block * bytes; i += 64) __builtin_prefetch(from + i, 0, 3);
+}
+
 /* COLUMNS columns of y from `column` on. */
 static void run_columns(const at_context *cx, const at_product *p, int64_t column,
                         const uint32_t *x, int64_t x_stride)
@@ -31,6 +40,8 @@ static void run_columns(const at_context *cx, const at_product *p, int64_t colum
     for (int64_t first = 0; first < p->k; first += g->block) {
         int64_t count = AT_MIN(g->block, p->k - first);
         const void *w[COLUMNS];
+        for (int j = 0; j < columns && first + 3 * g->block <= p->k; j++)
+            fetch(p, column + j, first + 2 * g->block, g->block);
         for (int j = 0; j < COLUMNS; j++)
             w[j] = j < columns ? at_weight_words(cx, p, column + j, first, count,
                                                  g->group == 1 ? values[j] : wide, words[j])
