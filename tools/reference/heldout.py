@@ -68,7 +68,18 @@ def random_words(r, folder):
             with tempfile.TemporaryDirectory() as work:
                 cls.from_pretrained(folder / name).save_pretrained(work)
                 shutil.copy(Path(work) / "tokenizer.json", folder / name / "tokenizer.json")
+        if r.random() < 0.4:
+            change_json(folder / name / "tokenizer_config.json", lambda c: older_special_tokens(r, c))
     return words, length, pieces + extra
+
+
+def older_special_tokens(r, config):
+    """As transformers 4 wrote them: objects."""
+    normalized, lstrip = r.random() < 0.5, r.random() < 0.3
+    token = lambda text: {"__type": "AddedToken", "content": text, "lstrip": lstrip, "normalized": normalized,
+                          "rstrip": False, "single_word": False}
+    names = [k for k in ("bos_token", "eos_token", "unk_token", "pad_token") if isinstance(config.get(k), str)]
+    return config | {k: token(config[k]) for k in names}
 
 
 def change_json(path, change):
