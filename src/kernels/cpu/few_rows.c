@@ -1,6 +1,7 @@
 /* Products with few rows of x (one token, a modulation) are bound by reading the weight. Each
    thread takes rows of the weight, AT_GEMM_FEW_COLUMNS at once, unpacks a block of k into the first
-   cache level, and multiplies it with all rows of x lane by lane; lanes are added at the end. */
+   cache level, and multiplies it with all rows of x lane by lane; lanes are added at the end.
+   Quantising the weight to int8 in passing would cost more than the arithmetic it saves. */
 #include "kernels/cpu/gemm.h"
 #include <string.h>
 
@@ -55,8 +56,10 @@ static void run_columns(const at_context *cx, const at_product *p, int64_t colum
                           p->activation, p->y + i * p->y_stride + column);
 }
 
-void at_product_few_rows(at_context *cx, const at_product *p)
+void at_product_few_rows(at_context *cx, const at_product *given)
 {
+    at_product better = *given, *p = &better;
+    if (!p->gemm->lane_sums) p->gemm = at_gemm_of(cx, AT_PRECISION_BF16);
     int64_t stride = at_ceil_div(at_gemm_words(p->gemm, p->k), 16) * 16;
     uint32_t *x = at_scratch(cx, (size_t)(p->m * stride + 1) * sizeof *x);
     if (!x) return;

@@ -47,7 +47,8 @@ typedef struct at_gemm {
     void (*tile)(int64_t count, const uint32_t *a, int64_t a_stride, const uint32_t *panel,
                  float *c, int64_t c_stride, bool add);
 
-    /* sums[i][j][lanes] += x[i][.] w[j][.] lane by lane, for m rows of x and
+    /* NULL: few rows are computed in the next better precision.
+       sums[i][j][lanes] += x[i][.] w[j][.] lane by lane, for m rows of x and
        AT_GEMM_FEW_COLUMNS rows of w (unaligned) */
     void (*lane_sums)(int64_t count, int64_t m, const uint32_t *x, int64_t x_stride,
                       const void *const *w, float *sums);

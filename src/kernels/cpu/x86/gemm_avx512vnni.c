@@ -8,7 +8,7 @@
 #include <immintrin.h>
 #include <string.h>
 
-enum { LANES = 16, ROWS = 12, COLUMNS = 2 * LANES, FEW = AT_GEMM_FEW_COLUMNS };
+enum { LANES = 16, ROWS = 12, COLUMNS = 2 * LANES };
 enum { SCALED = 256, WORDS = SCALED / 4, SCALES = 2 };
 
 static __mmask16 first_lanes(int64_t count)
@@ -111,42 +111,6 @@ static void tile(int64_t count, const uint32_t *a, int64_t a_stride, const uint3
         scaled_tile((count < STEP ? count : STEP) - SCALES, a, a_stride, panel, c, c_stride, add);
 }
 
-/* `count` words of one row of x and of FEW rows of the weight, then their scales. */
-static void scaled_sums(int64_t count, const uint32_t *x, const void *const *w, int64_t at,
-                        float *sums)
-{
-    __m512i sum[FEW];
-    float x_scale;
-    memcpy(&x_scale, x + at + count, 4);
-    for (int j = 0; j < FEW; j++) sum[j] = _mm512_setzero_si512();
-    for (int64_t k = at; k < at + count; k += LANES) {
-        __mmask16 mask = first_lanes(at + count - k);
-        __m512i from = _mm512_maskz_loadu_epi32(mask, x + k);
-        for (int j = 0; j < FEW; j++)
-            sum[j] = multiply_add(sum[j], from,
-                                  _mm512_maskz_loadu_epi32(mask, (const uint32_t *)w[j] + k));
-    }
-    for (int j = 0; j < FEW; j++) {
-        float scale;
-        memcpy(&scale, (const uint32_t *)w[j] + at + count, 4);
-        __m512i correction = _mm512_maskz_loadu_epi32(1, (const uint32_t *)w[j] + at + count + 1);
-        __m512 now = _mm512_cvtepi32_ps(_mm512_sub_epi32(sum[j], correction));
-        float *to = sums + j * LANES;
-        _mm512_storeu_ps(
-            to, _mm512_fmadd_ps(now, _mm512_set1_ps(scale * x_scale), _mm512_loadu_ps(to)));
-    }
-}
-
-static void lane_sums(int64_t count, int64_t m, const uint32_t *x, int64_t x_stride,
-                      const void *const *w, float *sums)
-{
-    for (int64_t i = 0; i < m; i++)
-        for (int64_t at = 0; at < count; at += WORDS + SCALES) {
-            int64_t now = count - at < WORDS + SCALES ? count - at : WORDS + SCALES;
-            scaled_sums(now - SCALES, x + i * x_stride, w, at, sums + i * FEW * LANES);
-        }
-}
-
 const at_gemm at_gemm_avx512vnni = {
     .rows = ROWS,
     .columns = COLUMNS,
@@ -160,6 +124,4 @@ const at_gemm at_gemm_avx512vnni = {
     .weight_to_words = weight_to_words,
     .interleave = at_simd_interleave_avx512,
     .tile = tile,
-    .lane_sums = lane_sums,
-    .add_lanes = at_simd_add_lanes_avx512,
 };
