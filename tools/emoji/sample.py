@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
-"""Use the exported model: a single picture, a contact sheet, the measurements, the golden files."""
-import json, os
+"""Use the exported model: a single picture, a contact sheet, reconstructions, the measurements."""
+import json
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
 from diffusers import FluxPipeline
-from safetensors.torch import save_file
 import emoji as D
 import train_vae
 
@@ -18,8 +17,6 @@ SHEET = ["a fox", "a cat", "a dog on a blue background", "panda", "a frog on a p
          "loudly crying face", "smiling face with sunglasses", "koala on a yellow background",
          "ghost on a purple background", "a guitar", "a key on a red background", "a gem stone",
          "a cactus on a gray background"]
-GOLDEN = ["a fox", "a unicorn on a blue background", "pizza", "red heart on a black background",
-          "a frog on a pink background", "smiling face with sunglasses"]
 SIDE = dict(height=D.SIZE, width=D.SIZE, guidance_scale=0.0, max_sequence_length=32)
 
 
@@ -98,28 +95,11 @@ def reconstructions(vae, data, n=16):
     return to_pil((both.reshape(4 * D.SIZE, n // 2 * D.SIZE, 3).numpy() + 1) / 2)
 
 
-def golden(pipe, out):
-    os.makedirs(out, exist_ok=True)
-    info = []
-    for k, seed in [(k, s) for k in range(len(GOLDEN)) for s in (0, 1)]:
-        name, kw = f"p{k}_s{seed}", dict(prompt=GOLDEN[k], num_inference_steps=8, **SIDE)
-        new = lambda: torch.Generator("cpu").manual_seed(seed)
-        first, _ = pipe.prepare_latents(1, 16, D.SIZE, D.SIZE, torch.float32, torch.device("cpu"), new())
-        emb, pooled, _ = pipe.encode_prompt(prompt=GOLDEN[k], prompt_2=None, max_sequence_length=32)
-        last = pipe(generator=new(), output_type="latent", **kw).images
-        pipe(generator=new(), **kw).images[0].save(os.path.join(out, name + ".png"))
-        save_file({n: v.contiguous() for n, v in dict(initial_latents=first, prompt_embeds=emb,
-                   pooled_prompt_embeds=pooled, final_latents=last).items()}, os.path.join(out, name + ".safetensors"))
-        pad = dict(padding="max_length", max_length=32)
-        info.append({"name": name, "seed": seed, **kw, "clip_ids": pipe.tokenizer(GOLDEN[k], **pad).input_ids,
-                     "t5_ids": pipe.tokenizer_2(GOLDEN[k], **pad).input_ids})
-    json.dump(info, open(os.path.join(out, "golden.json"), "w"), indent=1)
-
-
 def main():
     a = D.arguments(__doc__, model="model", data="data", prompt="", seed=0, steps=8, out="out.png",
-                    sheet=(False, "36 prompts"), vae=(False, "pictures above, reconstructions below"), eval=(False, "at 8 and 20 steps"),
-                    first=(0, "the first N concepts only"), golden=("", "folder"), half=(False, "compute in float16"))
+                    sheet=(False, "36 prompts"), vae=(False, "pictures above, reconstructions below"),
+                    eval=(False, "the held-out captions"), first=(0, "the first N concepts only"),
+                    half=(False, "compute in float16"))
     torch.set_grad_enabled(False)
     pipe = FluxPipeline.from_pretrained(a.model, torch_dtype=torch.float16 if a.half else torch.float32).to(a.device)
     pipe.set_progress_bar_config(disable=True)
@@ -129,10 +109,8 @@ def main():
         sheet(generate(pipe, SHEET, [a.seed + i for i in range(len(SHEET))], a.steps), SHEET).save(a.out)
     if a.vae:
         reconstructions(pipe.vae, a.data).save(a.out)
-    for n in (8, 20) if a.eval else ():
-        print(json.dumps(evaluate(pipe, a.data, n, 1000, a.first)), flush=True)
-    if a.golden:
-        golden(pipe, a.golden)
+    if a.eval:
+        print(json.dumps(evaluate(pipe, a.data, a.steps, 1000, a.first)))
 
 
 if __name__ == "__main__":
