@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "files.h"
 #include "formats/safetensors.h"
+#include "kernels/kernels.h"
 #include "parity.h"
 #include "pipelines/pipeline.h"
 #include <atelier/image.h>
@@ -142,7 +143,7 @@ static void check_golden(at_pipeline *p, const cJSON *c)
     at_image_free(golden);
 }
 
-/* The embedded model's pictures. */
+/* The embedded model's pictures; one of them is enough of the slow plain C kernels. */
 static void test_golden(void **state)
 {
     (void)state;
@@ -153,7 +154,11 @@ static void test_golden(void **state)
     const cJSON *c;
     assert_fine(cx);
     assert_true(cJSON_GetArraySize(cases) > 4);
-    cJSON_ArrayForEach(c, cases) check_golden(p, c);
+    cJSON_ArrayForEach(c, cases)
+    {
+        check_golden(p, c);
+        if (strcmp(cx->kernels->name, "generic") == 0) break;
+    }
     cJSON_Delete(cases);
     at_context_free(cx);
 }
