@@ -97,6 +97,7 @@ AT_API void at_cancel(at_context *cx);
  * counted). */
 AT_API size_t at_memory_used(const at_context *cx);
 AT_API size_t at_memory_peak(const at_context *cx);
+AT_API void at_memory_peak_reset(at_context *cx); /* the peak from here on */
 
 AT_API const char *at_version(void); /* "0.1.0" */
 

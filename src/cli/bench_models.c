@@ -102,6 +102,7 @@ void at_bench_models(at_context *cx, const char *only, cJSON *report)
     for (size_t i = 0; i < AT_COUNT(models) && at_ok(cx); i++) {
         const bench_model *model = &models[i];
         if (!at_bench_wanted(model->name, only)) continue;
+        at_memory_peak_reset(cx);
         at_config *config = at_config_parse(cx, model->config, strlen(model->config), model->name);
         at_module *module = at_module_make(cx, config, NULL, AT_BF16, 1);
         double seconds = module ? median_seconds(cx, model, module) : 0;

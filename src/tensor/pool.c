@@ -48,6 +48,11 @@ size_t at_memory_peak(const at_context *cx)
     return cx ? cx->pool->peak : 0;
 }
 
+void at_memory_peak_reset(at_context *cx)
+{
+    if (cx) cx->pool->peak = cx->pool->used;
+}
+
 /* Gives cached blocks back to the system. */
 static void trim(at_context *cx)
 {
