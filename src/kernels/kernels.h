@@ -144,7 +144,8 @@ void at_kernels_neon(at_kernels *table);
 /* at_run(cx, gated_add, out, x, gate, y): the device's kernel, unless something failed before. */
 #define at_run(cx, kernel, out, ...)                                         \
     do {                                                                     \
-        if ((out) && at_ok(cx)) (cx)->kernels->kernel(cx, out, __VA_ARGS__); \
+        at_tensor *out_ = (out);                                             \
+        if (out_ && at_ok(cx)) (cx)->kernels->kernel(cx, out_, __VA_ARGS__); \
     } while (0)
 
 #endif
