@@ -17,7 +17,10 @@ at_context *at_context_new(const at_context_options *options)
     at_context *cx = calloc(1, sizeof *cx);
     if (!cx) return NULL;
     if (options) cx->options = *options;
-    cx->threads = cx->options.threads > 0 ? cx->options.threads : at_physical_cores();
+    int threads = cx->options.threads > 0 ? cx->options.threads : at_physical_cores();
+    cx->threads = at_possible_threads(threads);
+    if (cx->threads < threads)
+        at_log(cx, AT_LOG_WARNING, "threads: the system gives %d of %d", cx->threads, threads);
     if (!cx->options.memory_budget) cx->options.memory_budget = at_available_memory() / 8 * 7;
     cx->pool = at_pool_new(cx->options.memory_budget);
     if (!cx->pool) {

@@ -1,7 +1,9 @@
 #include "base/threads.h"
+#include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,6 +29,29 @@ int at_physical_cores(void)
     for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
         if (CPU_ISSET(cpu, &set)) cores += first_sibling(cpu);
     return cores > 0 ? cores : 1;
+}
+
+/* Waits until the gate opens. */
+static void *wait_at(void *gate)
+{
+    pthread_mutex_lock(gate);
+    pthread_mutex_unlock(gate);
+    return NULL;
+}
+
+int at_possible_threads(int wanted)
+{
+    pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+    pthread_t *threads = wanted > 1 ? calloc((size_t)wanted, sizeof *threads) : NULL;
+    int made = 0;
+    pthread_mutex_lock(&gate);
+    while (threads && made < wanted - 1 &&
+           pthread_create(&threads[made], NULL, wait_at, &gate) == 0)
+        made++;
+    pthread_mutex_unlock(&gate);
+    for (int i = 0; i < made; i++) pthread_join(threads[i], NULL);
+    free(threads);
+    return made + 1;
 }
 
 double at_clock(void)

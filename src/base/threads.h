@@ -5,6 +5,10 @@
  * honoured. >= 1. */
 int at_physical_cores(void);
 
+/* How many of `wanted` threads, the calling one among them, the system gives at once. OpenMP's
+   runtime exits the process when it is given fewer than it asks for. */
+int at_possible_threads(int wanted);
+
 /* Seconds of a clock that never goes back. */
 double at_clock(void);
 

@@ -1,6 +1,7 @@
 /* The way back through attention: the weights are computed again, a query at a time, so that
    nothing of size N x M is kept. With P = softmax(S), S = scale q k^T + mask and g = dL/dy:
-   dv = P^T g, dP = g v^T, dS = P (dP - sum(P dP)), dq = scale dS k, dk = scale dS^T q. */
+   dv = P^T g, dP = g v^T, dS = P (dP - sum(P dP)), dq = scale dS k, dk = scale dS^T q, and dS
+   itself is the mask's, the one of that size, made only when it is asked for. */
 #include "ops/attention.h"
 #include <math.h>
 
@@ -8,6 +9,7 @@ typedef struct way_back {
     const at_attention_args *a;
     const float *grad;   /* [B,N,H,E], contiguous */
     float *dq, *dk, *dv; /* contiguous, cleared */
+    float *dmask;        /* [B,H,N,M], likewise, or NULL */
 } way_back;
 
 static float dot(const float *a, const float *b, int64_t count)
@@ -53,6 +55,7 @@ static void head_back(const way_back *w, int64_t b, int64_t h, float *weights, f
         const float *q = a->q + b * a->q_stride[0] + i * a->q_stride[1] + h * a->q_stride[2];
         const float *grad = w->grad + ((b * a->queries + i) * a->heads + h) * a->value_size;
         float *dq = w->dq + ((b * a->queries + i) * a->heads + h) * a->head_size;
+        float *dmask = w->dmask ? w->dmask + ((b * a->heads + h) * a->queries + i) * a->keys : NULL;
         float mean = 0;
         for (int64_t j = 0; j < a->keys; j++) {
             const float *v = a->v + b * a->v_stride[0] + j * a->v_stride[1] + g * a->v_stride[2];
@@ -63,7 +66,9 @@ static void head_back(const way_back *w, int64_t b, int64_t h, float *weights, f
             if (weights[j] == 0) continue;
             const float *k = a->k + b * a->k_stride[0] + j * a->k_stride[1] + g * a->k_stride[2];
             int64_t row = (b * a->keys + j) * a->groups + g;
-            float ds = a->scale * weights[j] * (slope[j] - mean);
+            float ds = weights[j] * (slope[j] - mean);
+            if (dmask) dmask[j] = ds;
+            ds *= a->scale;
             add_scaled(dq, ds, k, a->head_size);
             add_scaled(w->dk + row * a->head_size, ds, q, a->head_size);
             add_scaled(w->dv + row * a->value_size, weights[j], grad, a->value_size);
@@ -74,16 +79,18 @@ static void head_back(const way_back *w, int64_t b, int64_t h, float *weights, f
 void at_attention_backward(at_context *cx, at_node *node, at_tensor *grad)
 {
     at_tensor *q = node->inputs[0], *k = node->inputs[1], *v = node->inputs[2];
+    at_tensor *mask = node->inputs[3];
     at_attention_args a;
-    at_attention_describe(cx, &a, q, k, v, node->inputs[3], node->saved.numbers[1] != 0,
+    at_attention_describe(cx, &a, q, k, v, mask, node->saved.numbers[1] != 0,
                           (float)node->saved.numbers[0]);
     grad = at_contiguous(cx, grad);
     at_tensor *dq = at_zeros(cx, AT_F32, 4, q->shape), *dk = at_zeros(cx, AT_F32, 4, k->shape);
     at_tensor *dv = at_zeros(cx, AT_F32, 4, v->shape);
+    at_tensor *dmask = mask && mask->node ? at_zeros(cx, AT_F32, 4, mask->shape) : NULL;
     int64_t groups = a.batch * a.groups, heads = a.heads / a.groups;
     float *rows = at_scratch(cx, (size_t)(groups * 2 * a.keys + 1) * sizeof *rows);
-    if (grad && dq && dk && dv && rows) {
-        way_back w = {&a, grad->data, dq->data, dk->data, dv->data};
+    if (at_ok(cx)) {
+        way_back w = {&a, grad->data, dq->data, dk->data, dv->data, dmask ? dmask->data : NULL};
 #pragma omp parallel for num_threads(cx->threads)
         for (int64_t t = 0; t < groups; t++)
             for (int64_t h = t % a.groups * heads; h < (t % a.groups + 1) * heads; h++)
@@ -91,6 +98,7 @@ void at_attention_backward(at_context *cx, at_node *node, at_tensor *grad)
         at_accumulate(cx, q, dq);
         at_accumulate(cx, k, dk);
         at_accumulate(cx, v, dv);
+        if (dmask) at_accumulate(cx, mask, dmask);
     }
     at_scratch_free(cx, rows);
 }

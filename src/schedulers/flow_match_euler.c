@@ -162,8 +162,8 @@ static void set_timesteps(at_context *cx, at_scheduler *s, const at_schedule_opt
         for (int i = 0; i < count; i++)
             if (!isfinite(s->sigmas[i]))
                 at_fail(cx, AT_ERROR_ARGUMENT,
-                        "%s: sigma %d of %d is not a number (another number of steps, or another "
-                        "shift_terminal)",
+                        "%s: sigma %d of %d is not a number (another number of steps, another "
+                        "size of the picture, or another shift_terminal)",
                         s->class->name, i + 1, count);
     }
     at_free(x);

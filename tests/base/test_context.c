@@ -1,13 +1,22 @@
 #include "base/base.h"
 #include "base/text.h"
+#include "base/threads.h"
 #include "tensor/pool.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
+
+#ifdef __has_feature
+#if __has_feature(address_sanitizer)
+#define ADDRESS_SANITIZER /* whose own memory is beyond any limit */
+#endif
+#endif
 
 static void keeps_the_first_error(void **state)
 {
@@ -48,6 +57,23 @@ static void takes_no_context(void **state)
     at_log(NULL, AT_LOG_ERROR, "x");
     at_progress(NULL, "x", 0, 0);
     at_context_free(NULL);
+}
+
+/* A system with no room for so many stacks: they are counted, nothing breaks. */
+static void takes_the_threads_it_gets(void **state)
+{
+    (void)state;
+    assert_int_equal(at_possible_threads(1), 1);
+    assert_int_equal(at_possible_threads(5), 5);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(ADDRESS_SANITIZER)
+    struct rlimit before;
+    assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+    assert_int_equal(setrlimit(RLIMIT_AS, &(struct rlimit){1 << 28, before.rlim_max}), 0);
+    void *much = malloc(1 << 29); /* an emulator may not keep to limits */
+    if (!much) assert_in_range(at_possible_threads(1024), 1, 1023);
+    free(much);
+    assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
+#endif
 }
 
 static void cancels(void **state)
@@ -209,6 +235,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keeps_the_first_error),
         cmocka_unit_test(takes_no_context),
+        cmocka_unit_test(takes_the_threads_it_gets),
         cmocka_unit_test(cancels),
         cmocka_unit_test(owns_objects),
         cmocka_unit_test(calls_back),

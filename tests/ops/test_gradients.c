@@ -154,6 +154,7 @@ RUN(linear_plain, at_linear(cx, in[0], in[1], NULL, AT_IDENTITY))
 RUN(product, at_matmul(cx, in[0], in[1]))
 RUN(attention, at_attention(cx, in[0], in[1], in[2], NULL))
 RUN(causal, at_attention(cx, in[0], in[1], in[2], &(at_attention_options){.causal = true}))
+RUN(masked, at_attention(cx, in[0], in[1], in[2], &(at_attention_options){.mask = in[3]}))
 
 /* A cast to f16 and back moves the values a little, so its way back is the whole check: 1. */
 static at_tensor *cast(at_context *cx, at_tensor *const *in)
@@ -219,6 +220,12 @@ static void test_operations(void **state)
          attention,
          3,
          {{4, {1, 4, 2, 6}}, {4, {1, 5, 2, 6}}, {4, {1, 5, 2, 6}}},
+         0,
+         0},
+        {"attention with a bias of each head",
+         masked,
+         4,
+         {{4, {2, 4, 2, 6}}, {4, {2, 5, 2, 6}}, {4, {2, 5, 2, 6}}, {4, {1, 2, 4, 5}}},
          0,
          0},
         {"attention in groups",
