@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <utf8proc.h>
 
 enum { LENGTH_BYTES = 8, HEADER_LIMIT = 100000000 };
 
@@ -19,29 +18,7 @@ static const struct {
     {"F64", AT_F64},         {"I64", AT_I64}, {"U64", AT_U64},
 };
 
-void at_weight_file_free(at_weight_file *file)
-{
-    if (!file) return;
-    for (int64_t i = 0; file->tensors && i < file->count; i++)
-        at_free((char *)(uintptr_t)file->tensors[i].name);
-    at_free(file->tensors);
-    cJSON_Delete(file->metadata);
-    at_mapping_release(file->mapping);
-    at_free(file);
-}
-
 /* ---- reading */
-
-static bool valid_utf8(const uint8_t *text, size_t size)
-{
-    utf8proc_int32_t c;
-    for (size_t i = 0; i < size;) {
-        utf8proc_ssize_t n = utf8proc_iterate(text + i, (utf8proc_ssize_t)(size - i), &c);
-        if (n <= 0) return false;
-        i += (size_t)n;
-    }
-    return true;
-}
 
 /* A whole number in [0, 2^53]; doubles hold all of them. */
 static bool read_size(const cJSON *item, int64_t *out)
@@ -234,7 +211,7 @@ static cJSON *read_header(at_context *cx, const at_mapping *mapping, size_t *hea
     if (length == 0 || text[0] != '{')
         return at_fail(cx, AT_ERROR_FORMAT,
                        "%s: not a safetensors file (its header must begin with {)", path);
-    if (!valid_utf8(text, length))
+    if (!at_plain_text(text, length))
         return at_fail(cx, AT_ERROR_FORMAT, "%s: the header is not UTF-8", path);
     *header_end = LENGTH_BYTES + length;
     return at_json_parse(cx, (const char *)text, length, path);
@@ -242,15 +219,10 @@ static cJSON *read_header(at_context *cx, const at_mapping *mapping, size_t *hea
 
 at_weight_file *at_safetensors_open(at_context *cx, const char *path)
 {
-    at_mapping *mapping = at_mapping_open(cx, path);
-    at_weight_file *file = mapping ? AT_NEW(cx, at_weight_file) : NULL;
-    if (!file) {
-        at_mapping_release(mapping);
-        return NULL;
-    }
-    file->mapping = mapping;
+    at_weight_file *file = at_weight_file_new(cx, path);
+    if (!file) return NULL;
     size_t header_end = 0;
-    cJSON *header = read_header(cx, mapping, &header_end);
+    cJSON *header = read_header(cx, file->mapping, &header_end);
     bool fine = header && take_metadata(cx, file, header) && read_tensors(cx, file, header) &&
                 check_layout(cx, file, header_end);
     cJSON_Delete(header);

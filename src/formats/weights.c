@@ -1,5 +1,6 @@
 #include "formats/weights.h"
 #include "base/map.h"
+#include "formats/gguf.h"
 #include "formats/safetensors.h"
 #include "tensor/pool.h"
 #include <dirent.h>
@@ -40,20 +41,25 @@ static bool has_suffix(const char *text, const char *suffix)
 
 /* ---- one file */
 
+static bool begins(const at_mapping *mapping, const char *bytes, size_t size)
+{
+    return mapping->size >= size && memcmp(mapping->data, bytes, size) == 0;
+}
+
 /* By its first bytes, since names lie. */
 static at_weight_file *open_file(at_context *cx, const char *path)
 {
     at_mapping *mapping = at_mapping_open(cx, path);
     if (!mapping) return NULL;
-    const char *other = NULL;
-    if (mapping->size >= 4 && memcmp(mapping->data, "GGUF", 4) == 0) other = "a GGUF file";
-    if (mapping->size >= 4 && memcmp(mapping->data, "PK\3\4", 4) == 0) other = "a PyTorch file";
+    bool gguf = begins(mapping, "GGUF", 4);
+    bool torch = begins(mapping, "PK\3\4", 4);
     at_mapping_release(mapping);
-    if (other)
+    if (torch)
         return at_fail(cx, AT_ERROR_UNSUPPORTED,
-                       "%s: %s, which this version does not read yet (convert it to safetensors)",
-                       path, other);
-    return at_safetensors_open(cx, path);
+                       "%s: a PyTorch file, which this version does not read yet (convert it to "
+                       "safetensors)",
+                       path);
+    return gguf ? at_gguf_open(cx, path) : at_safetensors_open(cx, path);
 }
 
 static bool add_tensor(at_context *cx, at_weights *w, const at_weight *tensor)
@@ -247,6 +253,7 @@ at_tensor *at_weights_get(at_context *cx, const at_weights *weights, const char 
 {
     const at_weight *w = at_ok(cx) ? at_weights_find(weights, name) : NULL;
     if (!w) return NULL;
+    if (w->coding) return at_decode(cx, w);
     const uint8_t *data = w->file->data + w->offset;
     size_t alignment = at_dtype_block(w->dtype) == 1 ? at_dtype_block_bytes(w->dtype) : 2;
     if (w->bytes && (uintptr_t)data % alignment == 0)

@@ -9,20 +9,21 @@
 /* One tensor as its file describes it; everything was checked against the file's size. */
 typedef struct at_weight {
     const char *name;
-    at_dtype dtype;
+    at_dtype dtype; /* of the tensor that at_weights_get gives */
     int dims;
     int64_t shape[AT_MAX_DIMS];
     at_mapping *file; /* ->path says which */
     size_t offset;    /* of the first byte in the file */
     size_t bytes;
+    const struct at_coding *coding; /* NULL: the bytes are the tensor; else coding.h says how */
 } at_weight;
 
 typedef struct at_weights at_weights;
 
-/* path: a .safetensors file, the index.json of a sharded checkpoint, or a folder that has one of
-   them under the names that Diffusers and Transformers give: diffusion_pytorch_model or model, with
-   no variant, or else with one of fp16, bf16, fp32, ema, non_ema ("model.fp16.safetensors"). The
-   context owns the set. */
+/* path: a file of weights (safetensors, GGUF), the index.json of a sharded checkpoint, or a folder
+   that has one of them under the names that Diffusers and Transformers give:
+   diffusion_pytorch_model or model, with no variant, or else with one of fp16, bf16, fp32, ema,
+   non_ema ("model.fp16.safetensors"). The context owns the set. */
 at_weights *at_weights_open(at_context *cx, const char *path);
 void at_weights_free(at_weights *weights); /* tensors got from it stay valid; NULL is fine */
 

@@ -1,0 +1,18 @@
+/* How a tensor is got from a file whose bytes are not the tensor: strides, scales, codes. The bytes
+   stay mapped; the tensor is made when it is asked for. */
+#ifndef AT_CODING_H
+#define AT_CODING_H
+
+#include "formats/weights.h"
+
+typedef struct at_coding {
+    const char *name; /* "f8_e4m3, scaled", as inspect shows it */
+    at_dtype stored;  /* of the bytes */
+    bool has_strides;
+    int64_t stride[AT_MAX_DIMS]; /* in elements */
+} at_coding;
+
+/* A new tensor of the current scope, as w->coding says. */
+at_tensor *at_decode(at_context *cx, const at_weight *w);
+
+#endif
