@@ -150,7 +150,7 @@ typedef struct conv_case {
 
 static void run_conv2d(at_context *cx, const void *args)
 {
-    cx->kernels->conv2d(cx, args);
+    cx->kernels->conv(cx, args);
 }
 
 static void bench_conv2d(bench_run *b, const precision_name *p, const conv_case *c)
@@ -168,23 +168,21 @@ static void bench_conv2d(bench_run *b, const precision_name *p, const conv_case 
     at_tensor *weight = VALUES(b->cx, dtype, c->out, c->kernel, c->kernel, c->in);
     at_tensor *y = at_new(b->cx, AT_F32, c->batch, side, side, c->out);
     if (at_ok(b->cx)) {
-        at_conv2d_args args = {.batch = c->batch,
-                               .height = c->side,
-                               .width = c->side,
-                               .channels = c->in,
-                               .out_height = side,
-                               .out_width = side,
-                               .out_channels = c->out,
-                               .kernel = {c->kernel, c->kernel},
-                               .stride = {c->stride, c->stride},
-                               .padding = {pad, pad, pad, pad},
-                               .dilation = {1, 1},
-                               .groups = 1,
-                               .x = x->data,
-                               .weight = weight->data,
-                               .dtype = dtype,
-                               .y = y->data,
-                               .precision = p->precision};
+        at_conv_args args = {.batch = c->batch,
+                             .size = {1, c->side, c->side},
+                             .channels = c->in,
+                             .out_size = {1, side, side},
+                             .out_channels = c->out,
+                             .kernel = {1, c->kernel, c->kernel},
+                             .stride = {1, c->stride, c->stride},
+                             .before = {0, pad, pad},
+                             .dilation = {1, 1, 1},
+                             .groups = 1,
+                             .x = x->data,
+                             .weight = weight->data,
+                             .dtype = dtype,
+                             .y = y->data,
+                             .precision = p->precision};
         double work = 2.0 * c->batch * side * side * c->in * c->out * c->kernel * c->kernel;
         add(b, name, "gflops", work, peak_of(b, p->precision), median(b->cx, run_conv2d, &args));
     }

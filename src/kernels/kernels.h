@@ -31,18 +31,24 @@ typedef struct at_matmul_args {
     at_precision precision; /* F32, BF16 or INT8, resolved: never AUTO */
 } at_matmul_args;
 
-typedef struct at_conv2d_args {
-    int64_t batch, height, width, channels;      /* x, contiguous f32 */
-    int64_t out_height, out_width, out_channels; /* y, contiguous f32 */
-    int kernel[2], stride[2], padding[4], dilation[2], groups;
+/* Convolution over frames, lines and columns (1 of those that an operation does not have):
+   x [B,T,H,W,C], weight [O,kt,kh,kw,C/groups], y [B,T',H',W',O], contiguous. In each dimension,
+   output position p sees through tap k position p * stride + k * dilation - before. Transposed, it
+   sees the position i for which i * stride + k * dilation - before is p, if there is one. Beyond
+   the edges are zeros or, where `replicate` says so (not transposed), what lies at the edge. */
+typedef struct at_conv_args {
+    int64_t batch, size[3], channels;  /* of x, f32 */
+    int64_t out_size[3], out_channels; /* of y, f32 */
+    int kernel[3], stride[3], before[3], dilation[3], groups;
+    bool transposed, replicate[3];
     const float *x;
-    const void *weight; /* [O,kh,kw,C/groups], contiguous */
+    const void *weight;
     at_dtype dtype;
     const float *bias; /* [O] or NULL */
     at_activation activation;
     float *y;
     at_precision precision;
-} at_conv2d_args;
+} at_conv_args;
 
 /* Strides in elements; the last dimension of q, k, v is adjacent. y [B,N,H,E] contiguous. */
 typedef struct at_attention_args {
@@ -62,12 +68,15 @@ typedef struct at_kernels {
     const char *name; /* "generic", "avx2", "avx512", "neon" */
 
     void (*matmul)(at_context *cx, const at_matmul_args *args);
-    void (*conv2d)(at_context *cx, const at_conv2d_args *args);
+    void (*conv)(at_context *cx, const at_conv_args *args);
     void (*attention)(at_context *cx, const at_attention_args *args);
 
     /* The parts of the packed products for each precision (cpu/gemm.h); NULL where the processor
        has no arithmetic for it: f32 is then taken. */
     const struct at_gemm *gemm[AT_PRECISION_INT8 + 1];
+
+    /* The inner loops of convolution that are no product (cpu/conv.h); NULL in plain C. */
+    const struct at_conv_parts *conv_parts;
 
     /* The inner loops of everything below (cpu/runs.h), which is what the sets differ in. */
     const struct at_runs *runs;

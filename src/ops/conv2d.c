@@ -58,18 +58,16 @@ at_tensor *at_conv2d(at_context *cx, at_tensor *x, at_tensor *weight, at_tensor 
                        at_shape_text(weight), at_shape_text(x));
     at_tensor *y = at_new(cx, AT_F32, x->shape[0], height, width, weight->shape[0]);
     if (!y || at_elements(y) == 0) return y;
-    at_conv2d_args args = {
+    at_conv_args args = {
         .batch = x->shape[0],
-        .height = x->shape[1],
-        .width = x->shape[2],
+        .size = {1, x->shape[1], x->shape[2]},
         .channels = x->shape[3],
-        .out_height = height,
-        .out_width = width,
+        .out_size = {1, height, width},
         .out_channels = weight->shape[0],
-        .kernel = {(int)weight->shape[1], (int)weight->shape[2]},
-        .stride = {o.stride[0], o.stride[1]},
-        .padding = {o.padding[0], o.padding[1], o.padding[2], o.padding[3]},
-        .dilation = {o.dilation[0], o.dilation[1]},
+        .kernel = {1, (int)weight->shape[1], (int)weight->shape[2]},
+        .stride = {1, o.stride[0], o.stride[1]},
+        .before = {0, o.padding[0], o.padding[2]},
+        .dilation = {1, o.dilation[0], o.dilation[1]},
         .groups = o.groups,
         .x = x->data,
         .weight = weight->data,
@@ -79,7 +77,7 @@ at_tensor *at_conv2d(at_context *cx, at_tensor *x, at_tensor *weight, at_tensor 
         .y = y->data,
         .precision = at_precision_of(cx),
     };
-    cx->kernels->conv2d(cx, &args);
+    cx->kernels->conv(cx, &args);
     if (!at_ok(cx)) return NULL;
     return at_no_way_back(cx, "conv2d", y, x, weight, bias);
 }

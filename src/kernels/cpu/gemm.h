@@ -116,7 +116,6 @@ void at_product_finish(const at_context *cx, int64_t n, const float *c, const fl
                        at_activation activation, float *y);
 
 void at_packed_matmul(at_context *cx, const at_matmul_args *args);
-void at_packed_conv2d(at_context *cx, const at_conv2d_args *args);
 void at_packed_attention(at_context *cx, const at_attention_args *args);
 
 static inline bool at_cancelled(const at_context *cx)

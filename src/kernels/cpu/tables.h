@@ -11,8 +11,8 @@
 #define AT_SIMD_EXPAND(name, set) AT_SIMD_JOIN(name, set)
 #define AT_SIMD_NAME(name) AT_SIMD_EXPAND(name, AT_SIMD)
 
-/* Plain C: the meaning. Products: matmul, conv2d, attention; elementwise: all the others. */
-void at_generic_conv2d(at_context *cx, const at_conv2d_args *args);
+/* Plain C: the meaning. Products: matmul, conv, attention; elementwise: all the others. */
+void at_generic_conv(at_context *cx, const at_conv_args *args);
 void at_generic_products(at_kernels *table);
 void at_generic_elementwise(at_kernels *table);
 

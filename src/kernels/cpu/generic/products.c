@@ -38,44 +38,6 @@ static void matmul(at_context *cx, const at_matmul_args *p)
     at_scratch_free(cx, rows);
 }
 
-/* One output value: output channel o at (row, column) of picture b; weights [kh,kw,C/groups]. */
-static float conv_value(const at_conv2d_args *p, const float *weights, int64_t b, int64_t row,
-                        int64_t column, int64_t o)
-{
-    int64_t channels = p->channels / p->groups;
-    int64_t first = o / (p->out_channels / p->groups) * channels;
-    float sum = p->bias ? p->bias[o] : 0;
-    for (int i = 0; i < p->kernel[0]; i++) {
-        int64_t y = row * p->stride[0] - p->padding[0] + (int64_t)i * p->dilation[0];
-        if (y < 0 || y >= p->height) continue;
-        for (int j = 0; j < p->kernel[1]; j++) {
-            int64_t x = column * p->stride[1] - p->padding[2] + (int64_t)j * p->dilation[1];
-            if (x < 0 || x >= p->width) continue;
-            sum += dot(p->x + ((b * p->height + y) * p->width + x) * p->channels + first,
-                       weights + (i * p->kernel[1] + j) * channels, channels);
-        }
-    }
-    return at_activation_value(p->activation, sum);
-}
-
-void at_generic_conv2d(at_context *cx, const at_conv2d_args *p)
-{
-    int64_t count = p->kernel[0] * p->kernel[1] * (p->channels / p->groups);
-    float *weights = at_scratch(cx, (size_t)(p->out_channels * count) * sizeof *weights);
-    if (!weights) return;
-    cx->kernels->to_f32(p->dtype, p->weight, weights, p->out_channels * count);
-#pragma omp parallel for num_threads(cx->threads) collapse(2)
-    for (int64_t b = 0; b < p->batch; b++)
-        for (int64_t row = 0; row < p->out_height; row++) {
-            if (atomic_load_explicit(&cx->cancelled, memory_order_relaxed)) continue;
-            float *y = p->y + (b * p->out_height + row) * p->out_width * p->out_channels;
-            for (int64_t column = 0; column < p->out_width; column++)
-                for (int64_t o = 0; o < p->out_channels; o++)
-                    *y++ = conv_value(p, weights + o * count, b, row, column, o);
-        }
-    at_scratch_free(cx, weights);
-}
-
 /* The score of one query and one key, or -inf where the mask hides the key. */
 static float score(const at_attention_args *p, int64_t b, int64_t h, int64_t i, int64_t j)
 {
@@ -130,6 +92,6 @@ static void attention(at_context *cx, const at_attention_args *p)
 void at_generic_products(at_kernels *table)
 {
     table->matmul = matmul;
-    table->conv2d = at_generic_conv2d;
+    table->conv = at_generic_conv;
     table->attention = attention;
 }

@@ -2,6 +2,7 @@
    vectors wide and as high as the registers allow: with 32 of them 12 rows (24 sums, 2 of the
    panel, 1 of x), with 16 of them 6 rows. The rows of x are reached from every third one, so that
    each is one address computation of the processor's. */
+#include "kernels/cpu/conv.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/simd/math.h"
 #include "kernels/cpu/simd/transpose.h"
@@ -163,6 +164,7 @@ void AT_SIMD_NAME(at_simd_products)(at_kernels *table)
 {
     table->gemm[AT_PRECISION_F32] = &gemm;
     table->matmul = at_packed_matmul;
-    table->conv2d = at_packed_conv2d;
+    table->conv = at_packed_conv;
+    table->conv_parts = &AT_SIMD_NAME(at_simd_conv_parts);
     table->attention = at_packed_attention;
 }

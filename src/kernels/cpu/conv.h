@@ -1,0 +1,61 @@
+/* Convolution on the register tiles of the packed product (gemm.h). */
+#ifndef AT_CONV_H
+#define AT_CONV_H
+
+#include "kernels/cpu/gemm.h"
+
+/* Inner loops over adjacent f32 that the instruction sets differ in. Winograd's F(2x2, 3x3): from a
+   4x4 square of x and a 3x3 kernel, each to 16 points, products of which are added up over channels
+   and then give a 2x2 square of y (Lavin and Gray 2016). */
+typedef struct at_conv_parts {
+    /* point[p * stride + c] of count channels of the square's 16 pixels, line by line */
+    void (*winograd_x)(int64_t count, const float *const *pixel, float *point, int64_t stride);
+    /* the same of a kernel's 9 taps */
+    void (*winograd_w)(int64_t count, const float *const *tap, float *point, int64_t stride);
+    /* 4 pixels (NULL: not wanted) of count columns from 16 points; bias may be NULL */
+    void (*winograd_y)(int64_t count, const float *point, int64_t stride, const float *bias,
+                       float *const *pixel);
+
+    /* y[c] = bias[c] (NULL: 0) + the sum over taps of pixel[t][c] * weight[t * count + c]; pixels
+       that are NULL are zeros */
+    void (*depthwise)(int64_t count, int64_t taps, const float *const *pixel, const float *weight,
+                      const float *bias, float *y);
+} at_conv_parts;
+
+extern const at_conv_parts at_simd_conv_parts_avx2, at_simd_conv_parts_avx512,
+    at_simd_conv_parts_neon;
+
+/* Position i of dimension d of x, or what stands for it beyond the edges; -1: a zero. */
+static inline int64_t at_conv_inside(const at_conv_args *a, int d, int64_t i)
+{
+    if (a->replicate[d]) i = AT_MIN(AT_MAX(i, 0), a->size[d] - 1);
+    return i < a->size[d] ? AT_MAX(i, -1) : -1;
+}
+
+/* What tap k of dimension d sees from output position p. */
+static inline int64_t at_conv_seen(const at_conv_args *a, int d, int64_t p, int64_t k)
+{
+    int64_t reach = k * a->dilation[d] - a->before[d];
+    if (!a->transposed) return at_conv_inside(a, d, p * a->stride[d] + reach);
+    return (p - reach) % a->stride[d] ? -1 : at_conv_inside(a, d, (p - reach) / a->stride[d]);
+}
+
+/* The pixel at (t, y, x) of picture b; NULL: zeros. */
+static inline const float *at_conv_pixel(const at_conv_args *a, int64_t b, int64_t t, int64_t y,
+                                         int64_t x)
+{
+    t = at_conv_inside(a, 0, t), y = at_conv_inside(a, 1, y), x = at_conv_inside(a, 2, x);
+    if (t < 0 || y < 0 || x < 0) return NULL;
+    return a->x + (((b * a->size[0] + t) * a->size[1] + y) * a->size[2] + x) * a->channels;
+}
+
+void at_packed_conv(at_context *cx, const at_conv_args *args);
+
+/* winograd.c: 3x3 with a stride of 1, one group; where it is less work than the nine taps. */
+bool at_winograd_pays(const at_context *cx, const at_conv_args *args);
+void at_winograd_conv(at_context *cx, const at_conv_args *args);
+
+/* conv_direct.c: any convolution */
+void at_direct_conv(at_context *cx, const at_conv_args *args);
+
+#endif

@@ -1,0 +1,274 @@
+/* Convolution 3x3 with a stride of 1 as 16 products instead of 36 for each 2x2 square of y
+   (Winograd's F(2x2, 3x3); Lavin and Gray 2016). Frames of x that a kernel sees are added up in the
+   transformed domain.
+
+   The weight is transformed in strips of columns of y that fit STRIP_BYTES, once, by all threads.
+   Then jobs of up to BLOCK_ROWS squares x some columns are shared out. A job transforms its squares
+   of x to words (16 matrices [squares, words]), and for PART columns at a time multiplies the 16
+   points on the register tile, each into a matrix of sums that stays in the second cache level, and
+   transforms these to y. Nothing of the size of a picture is ever made.
+
+   Transforms are in f32. x's points are sums of 4 values, a kernel's of 9 with weights up to 1, and
+   y is the sum of 9 points: rounding to bf16 costs 5/3 of the error (root mean square) of the same
+   sum without transform, at worst 2^-8 * 16 * sum over channels of (largest |x| of the 4x4 square *
+   sum of |w|). */
+#include "kernels/cpu/conv.h"
+#include <omp.h>
+#include <string.h>
+
+enum { POINTS = 16, BLOCK_ROWS = 48, PART = 128, ROW_PAD = 16, CHUNK = 64, LARGE_CHUNK = 256 };
+enum { STRIP_BYTES = 16 << 20, TILE_WORDS = 256 };
+enum { SMALL = 1 << 18 }; /* multiply-adds of a point that are not worth the transforms */
+
+typedef struct winograd {
+    const at_conv_args *args;
+    const at_gemm *gemm;
+    int64_t down, right, squares;
+    int64_t frame_words, words; /* of one frame's channels, of all frames of the kernel */
+    int64_t tile_words;         /* of a call of the register tile */
+    int64_t strip, columns;     /* of y: of a strip, of a job */
+    int64_t part;               /* columns that sums are kept of */
+    int64_t rows, a_stride;     /* squares of a job */
+    int64_t chunk;              /* channels transformed at once */
+} winograd;
+
+static int64_t round_up(int64_t x, int64_t to)
+{
+    return at_ceil_div(x, to) * to;
+}
+
+static winograd make_plan(const at_context *cx, const at_conv_args *a)
+{
+    /* int8 would be less exact and hardly faster */
+    const at_gemm *g = at_gemm_of(cx, AT_MIN(a->precision, AT_PRECISION_BF16));
+    winograd w = {.args = a, .gemm = g};
+    w.down = at_ceil_div(a->out_size[1], 2);
+    w.right = at_ceil_div(a->out_size[2], 2);
+    w.squares = a->batch * a->out_size[0] * w.down * w.right;
+    w.frame_words = at_gemm_words(g, a->channels);
+    w.words = a->kernel[0] * w.frame_words;
+    w.tile_words = at_ceil_div(w.words, at_ceil_div(w.words, TILE_WORDS));
+    int64_t room = STRIP_BYTES / 4 / POINTS / w.words / g->columns * g->columns;
+    int64_t strips = at_ceil_div(a->out_channels, AT_MAX(room, g->columns));
+    w.strip = round_up(at_ceil_div(a->out_channels, strips), g->columns);
+    int64_t blocks = at_ceil_div(w.squares, BLOCK_ROWS / g->rows * g->rows);
+    w.rows = round_up(at_ceil_div(w.squares, blocks), g->rows);
+    int64_t parts = 1;
+    while (blocks * parts < 4 * cx->threads && w.strip / parts > PART) parts++;
+    w.columns = round_up(at_ceil_div(w.strip, parts), g->columns);
+    w.part = AT_MIN(PART, w.columns);
+    w.a_stride = round_up(w.words, 16) + ROW_PAD;
+    w.chunk = at_dtype_block(a->dtype) > CHUNK ? LARGE_CHUNK : CHUNK;
+    return w;
+}
+
+/* ---- the weight */
+
+/* Channels from `first` on of a tap (0 to 8) as a frame of output channel o has them. */
+static const char *weight_at(const at_conv_args *a, int64_t o, int64_t frame, int64_t tap,
+                             int64_t first)
+{
+    int64_t at = ((o * a->kernel[0] + frame) * 9 + tap) * a->channels + first;
+    return (const char *)a->weight +
+           at / at_dtype_block(a->dtype) * (int64_t)at_dtype_block_bytes(a->dtype);
+}
+
+/* The processor's own prefetching is lost among so many short runs. */
+static void fetch_weight(const at_conv_args *a, int64_t o, int64_t frame, int64_t first,
+                         int64_t count)
+{
+    int64_t bytes = count / at_dtype_block(a->dtype) * (int64_t)at_dtype_block_bytes(a->dtype);
+    for (int64_t t = 0; t < 9; t++)
+        for (int64_t i = 0; i < bytes; i += 64)
+            __builtin_prefetch(weight_at(a, o, frame, t, first) + i, 0, 3);
+}
+
+/* Words of `count` channels from `first` on of the points of output channel o and frame `frame`;
+   point p at words[p * stride]. */
+static void turn_weight(const at_context *cx, const winograd *w, int64_t o, int64_t frame,
+                        int64_t first, int64_t count, uint32_t *words, int64_t stride)
+{
+    _Alignas(64) float values[9][LARGE_CHUNK], points[POINTS][LARGE_CHUNK];
+    const at_conv_args *a = w->args;
+    const float *tap[9];
+    for (int64_t t = 0; t < 9; t++) {
+        const char *from = weight_at(a, o, frame, t, first);
+        tap[t] = a->dtype == AT_F32 ? (const float *)(const void *)from : values[t];
+        if (a->dtype != AT_F32) cx->kernels->to_f32(a->dtype, from, values[t], count);
+    }
+    if (w->gemm->group == 1) {
+        cx->kernels->conv_parts->winograd_w(count, tap, (float *)words, stride);
+        return;
+    }
+    cx->kernels->conv_parts->winograd_w(count, tap, points[0], LARGE_CHUNK);
+    for (int p = 0; p < POINTS; p++) w->gemm->weight_to_words(count, points[p], words + p * stride);
+}
+
+/* The panel of 16 points of the columns from `column` on: one chunk of channels of one frame. */
+static void pack_chunk(const at_context *cx, const winograd *w, int64_t column, int64_t frame,
+                       int64_t first, uint32_t *panel, uint32_t *room)
+{
+    const at_gemm *g = w->gemm;
+    int64_t count = AT_MIN(w->chunk, w->args->channels - first);
+    int64_t stride = w->chunk, columns = AT_MIN(g->columns, w->args->out_channels - column);
+    for (int64_t j = 0; j < columns; j++) {
+        if (j + 2 < columns) fetch_weight(w->args, column + j + 2, frame, first, count);
+        turn_weight(cx, w, column + j, frame, first, count, room + j * stride, g->columns * stride);
+    }
+    panel += (frame * w->frame_words + at_gemm_words(g, first)) * g->columns;
+    for (int64_t p = 0; p < POINTS; p++) {
+        const void *rows[AT_GEMM_MOST_COLUMNS] = {NULL};
+        for (int64_t j = 0; j < columns; j++) rows[j] = room + (p * g->columns + j) * stride;
+        g->interleave(at_gemm_words(g, count), rows, panel + p * w->words * g->columns);
+    }
+}
+
+static void pack_strip(const at_context *cx, const winograd *w, int64_t start, uint32_t *packed,
+                       uint32_t *room)
+{
+    int64_t chunks = at_ceil_div(w->args->channels, w->chunk), all = w->args->kernel[0] * chunks;
+    int64_t panels = at_ceil_div(AT_MIN(w->strip, w->args->out_channels - start), w->gemm->columns);
+#pragma omp for schedule(dynamic)
+    for (int64_t i = 0; i < panels * all; i++) {
+        int64_t column = i / all * w->gemm->columns;
+        if (!at_cancelled(cx))
+            pack_chunk(cx, w, start + column, i % all / chunks, i % chunks * w->chunk,
+                       packed + POINTS * w->words * column, room);
+    }
+}
+
+/* ---- x */
+
+/* The 16 pixels of a square as one frame of the kernel sees them; NULL: zeros. */
+static void find_pixels(const winograd *w, int64_t square, int64_t frame, const float *pixel[16])
+{
+    const at_conv_args *a = w->args;
+    int64_t x = square % w->right * 2 - a->before[2], y = square / w->right % w->down * 2;
+    int64_t picture = square / w->right / w->down;
+    int64_t t = picture % a->out_size[0] * a->stride[0] + frame * a->dilation[0] - a->before[0];
+    for (int i = 0; i < 16; i++)
+        pixel[i] =
+            at_conv_pixel(a, picture / a->out_size[0], t, y + i / 4 - a->before[1], x + i % 4);
+}
+
+static void turn_square(const at_context *cx, const winograd *w, int64_t square, uint32_t *a)
+{
+    static const float zeros[CHUNK];
+    _Alignas(64) float points[POINTS][CHUNK];
+    const at_gemm *g = w->gemm;
+    int64_t stride = w->rows * w->a_stride;
+    for (int64_t frame = 0; frame < w->args->kernel[0]; frame++, a += w->frame_words) {
+        const float *from[16], *pixel[16];
+        find_pixels(w, square, frame, from);
+        for (int64_t first = 0; first < w->args->channels; first += CHUNK) {
+            int64_t count = AT_MIN(CHUNK, w->args->channels - first);
+            uint32_t *to = a + at_gemm_words(g, first);
+            for (int i = 0; i < 16; i++) pixel[i] = from[i] ? from[i] + first : zeros;
+            if (g->group == 1) {
+                cx->kernels->conv_parts->winograd_x(count, pixel, (float *)to, stride);
+                continue;
+            }
+            cx->kernels->conv_parts->winograd_x(count, pixel, points[0], CHUNK);
+            for (int p = 0; p < POINTS; p++) g->to_words(count, points[p], to + p * stride);
+        }
+    }
+}
+
+/* ---- y */
+
+static void store_square(const at_context *cx, const winograd *w, int64_t square, int64_t column,
+                         int64_t columns, const float *sums, int64_t stride)
+{
+    const at_conv_args *a = w->args;
+    int64_t y = square / w->right % w->down * 2, x = square % w->right * 2;
+    int64_t picture = square / w->right / w->down;
+    float *pixel[4];
+    for (int i = 0; i < 4; i++) {
+        int64_t line = y + i / 2, at = x + i % 2;
+        bool inside = line < a->out_size[1] && at < a->out_size[2];
+        int64_t position = (picture * a->out_size[1] + line) * a->out_size[2] + at;
+        pixel[i] = inside ? a->y + position * a->out_channels + column : NULL;
+    }
+    cx->kernels->conv_parts->winograd_y(columns, sums, stride, a->bias ? a->bias + column : NULL,
+                                        pixel);
+    for (int i = 0; i < 4 && a->activation != AT_IDENTITY; i++)
+        if (pixel[i]) cx->kernels->runs->activate(a->activation, columns, pixel[i], pixel[i]);
+}
+
+/* sums[rows][part] of one point, over all words. */
+static void multiply(const winograd *w, int64_t rows, int64_t columns, const uint32_t *a,
+                     const uint32_t *panels, int64_t panel_stride, float *sums)
+{
+    const at_gemm *g = w->gemm;
+    for (int64_t first = 0; first < w->words; first += w->tile_words) {
+        int64_t count = AT_MIN(w->tile_words, w->words - first);
+        for (int64_t j = 0; j < columns; j += g->columns) {
+            const uint32_t *panel = panels + j / g->columns * panel_stride + first * g->columns;
+            for (int64_t i = 0; i < rows; i += g->rows)
+                g->tile(count, a + i * w->a_stride + first, w->a_stride, panel,
+                        sums + i * w->part + j, w->part, first > 0);
+        }
+    }
+}
+
+/* Squares [row, row + w->rows), columns [column, column + columns) of the strip at `start`. */
+static void run_job(const at_context *cx, const winograd *w, int64_t start, int64_t row,
+                    int64_t column, const uint32_t *packed, uint32_t *own)
+{
+    const at_gemm *g = w->gemm;
+    int64_t rows = AT_MIN(w->rows, w->squares - row), panel_stride = POINTS * w->words * g->columns;
+    int64_t end = AT_MIN(AT_MIN(column + w->columns, w->strip), w->args->out_channels - start);
+    float *sums = (float *)(own + POINTS * w->rows * w->a_stride);
+    for (int64_t i = 0; i < rows; i++) turn_square(cx, w, row + i, own + i * w->a_stride);
+    for (; column < end && !at_cancelled(cx); column += w->part) {
+        int64_t columns = AT_MIN(w->part, end - column);
+        for (int64_t p = 0; p < POINTS; p++)
+            multiply(w, rows, columns, own + p * w->rows * w->a_stride,
+                     packed + column / g->columns * panel_stride + p * w->words * g->columns,
+                     panel_stride, sums + p * w->rows * w->part);
+        for (int64_t i = 0; i < rows; i++)
+            store_square(cx, w, row + i, start + column, columns, sums + i * w->part,
+                         w->rows * w->part);
+    }
+}
+
+bool at_winograd_pays(const at_context *cx, const at_conv_args *a)
+{
+    bool fits = cx->kernels->conv_parts && !a->transposed && a->groups == 1 && a->channels >= 16;
+    for (int d = 1; d < 3; d++)
+        fits = fits && a->kernel[d] == 3 && a->stride[d] == 1 && a->dilation[d] == 1;
+    int64_t squares = at_ceil_div(a->out_size[1], 2) * at_ceil_div(a->out_size[2], 2);
+    return fits && 16 * squares <= 6 * a->out_size[1] * a->out_size[2] &&
+           squares * a->out_size[0] * a->batch >= 16 &&
+           squares * a->out_size[0] * a->batch * a->channels * a->out_channels > SMALL;
+}
+
+void at_winograd_conv(at_context *cx, const at_conv_args *a)
+{
+    winograd w = make_plan(cx, a);
+    int64_t job = POINTS * w.rows * (w.a_stride + w.part);
+    int64_t packing = POINTS * w.gemm->columns * w.chunk;
+    int64_t each = round_up(AT_MAX(job, packing), 16);
+    uint32_t *packed = at_scratch(cx, (size_t)(POINTS * w.strip * w.words) * sizeof *packed);
+    uint32_t *own = at_scratch(cx, (size_t)(cx->threads * each) * sizeof *own);
+    if (packed && own) {
+        int64_t downs = at_ceil_div(w.squares, w.rows);
+#pragma omp parallel num_threads(cx->threads)
+        {
+            uint32_t *mine = own + omp_get_thread_num() * each;
+            for (int64_t start = 0; start < a->out_channels; start += w.strip) {
+                pack_strip(cx, &w, start, packed, mine);
+                memset(mine, 0, (size_t)(POINTS * w.rows * w.a_stride) * sizeof *mine);
+                int64_t columns = AT_MIN(w.strip, a->out_channels - start);
+                int64_t acrosses = at_ceil_div(columns, w.columns);
+#pragma omp for schedule(dynamic)
+                for (int64_t i = 0; i < downs * acrosses; i++)
+                    if (!at_cancelled(cx))
+                        run_job(cx, &w, start, i / acrosses * w.rows, i % acrosses * w.columns,
+                                packed, mine);
+            }
+        }
+    }
+    at_scratch_free(cx, own);
+    at_scratch_free(cx, packed);
+}
