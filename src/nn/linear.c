@@ -29,20 +29,44 @@ void at_bind_embedding(at_binder *b, const char *name, at_tensor **table, int64_
     at_bind_leave(b, before);
 }
 
+static void bind_feed_forward(at_binder *b, const char *name, at_nn_feed_forward *m,
+                              int64_t channels, int64_t inner)
+{
+    size_t before = at_bind_enter(b, name);
+    at_bind_linear(b, "net.0.proj", &m->in, channels, m->gated ? 2 * inner : inner, AT_BIAS);
+    at_bind_linear(b, "net.2", &m->out, inner, channels, AT_BIAS);
+    at_bind_leave(b, before);
+}
+
 void at_bind_feed_forward(at_binder *b, const char *name, at_nn_feed_forward *m, int64_t channels,
                           int64_t inner, at_activation activation)
 {
-    size_t before = at_bind_enter(b, name);
     m->activation = activation;
-    at_bind_linear(b, "net.0.proj", &m->in, channels, inner, AT_BIAS);
-    at_bind_linear(b, "net.2", &m->out, inner, channels, AT_BIAS);
-    at_bind_leave(b, before);
+    bind_feed_forward(b, name, m, channels, inner);
+}
+
+void at_bind_geglu(at_binder *b, const char *name, at_nn_feed_forward *m, int64_t channels,
+                   int64_t inner)
+{
+    m->activation = AT_GELU;
+    m->gated = true;
+    bind_feed_forward(b, name, m, channels, inner);
+}
+
+/* value * activation(gate) of [..., value | gate] */
+static at_tensor *gated(at_context *cx, const at_nn_feed_forward *m, at_tensor *x)
+{
+    at_tensor *both = at_project(cx, &m->in, x);
+    int64_t inner = at_dim(both, -1) / 2;
+    at_tensor *gate = at_slice(cx, both, -1, inner, inner);
+    return at_activate_mul(cx, gate, m->activation, at_slice(cx, both, -1, 0, inner));
 }
 
 at_tensor *at_feed_forward(at_context *cx, const at_nn_feed_forward *m, at_tensor *x)
 {
     at_scope s = at_scope_begin(cx);
-    at_tensor *y = at_project(cx, &m->out, at_project_act(cx, &m->in, x, m->activation));
+    at_tensor *y = m->gated ? gated(cx, m, x) : at_project_act(cx, &m->in, x, m->activation);
+    y = at_project(cx, &m->out, y);
     at_scope_end(cx, s, &y, NULL);
     return y;
 }

@@ -48,14 +48,18 @@ at_tensor *at_group_normalize(at_context *cx, const at_nn_norm *m, at_tensor *x,
 void at_bind_embedding(at_binder *b, const char *name, at_tensor **table, int64_t entries,
                        int64_t channels);
 
-/* ---- FeedForward (Diffusers): net.0.proj, activation, net.2 */
+/* ---- FeedForward (Diffusers): net.0.proj, activation, net.2. GEGLU's net.0.proj gives values and
+   gates side by side: value * gelu(gate). */
 typedef struct at_nn_feed_forward {
     at_nn_linear in, out;
     at_activation activation;
+    bool gated;
 } at_nn_feed_forward;
 
 void at_bind_feed_forward(at_binder *b, const char *name, at_nn_feed_forward *m, int64_t channels,
                           int64_t inner, at_activation activation);
+void at_bind_geglu(at_binder *b, const char *name, at_nn_feed_forward *m, int64_t channels,
+                   int64_t inner);
 at_tensor *at_feed_forward(at_context *cx, const at_nn_feed_forward *m, at_tensor *x);
 
 /* ---- TimestepEmbedding and PixArtAlphaTextProjection: linear_1, activation, linear_2 */

@@ -54,8 +54,9 @@ static void try_one(const cJSON *config, const char *key, const char *value)
 
 static void test_values(void **state)
 {
-    static const char *const names[] = {"flux_dev", "clip_gelu_old_keys", "clip_projection",
-                                        "t5_gated", "vae_flux"};
+    static const char *const names[] = {"flux_dev",   "clip_gelu_old_keys", "clip_projection",
+                                        "t5_gated",   "vae_flux",           "unet_xl",
+                                        "unet_pruned"};
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char path[512];
