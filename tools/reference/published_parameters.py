@@ -31,7 +31,7 @@ def published_name(part, name):
 
 
 def main():
-    for folder in sorted(CONFIGS.glob("*/*/config.json")):
+    for folder in sorted(CONFIGS.glob("FLUX*/*/config.json")):
         part, model = folder.parent.name, folder.parent.parent.name
         with torch.device("meta"):
             parameters = dict(build(part, json.loads(folder.read_text())).named_parameters())

@@ -1,0 +1,49 @@
+/* The published configurations build, and have as many parameters as the reference classes. */
+#include "models/module.h"
+#include "parity.h"
+
+static const struct {
+    const char *part, *class_name;
+    int64_t parameters;
+} PUBLISHED[] = {
+    {"FLUX.1-dev/transformer", NULL, 11901408320},
+    {"FLUX.1-schnell/transformer", NULL, 11891178560},
+    {"stable-diffusion-v1-5/unet", NULL, 859520964},
+    {"stable-diffusion-v1-5/vae", NULL, 83653863},
+    {"stable-diffusion-v1-5/text_encoder", "CLIPTextModel", 123060480},
+    {"stable-diffusion-inpainting/unet", NULL, 859535364},
+    {"stable-diffusion-2-1/unet", NULL, 865910724},
+    {"stable-diffusion-2-1/vae", NULL, 83653863},
+    {"stable-diffusion-2-1/text_encoder", "CLIPTextModel", 340387840},
+    {"stable-diffusion-xl-base-1.0/unet", NULL, 2567463684},
+    {"stable-diffusion-xl-base-1.0/vae", NULL, 83653863},
+    {"stable-diffusion-xl-base-1.0/text_encoder", "CLIPTextModel", 123060480},
+    {"stable-diffusion-xl-base-1.0/text_encoder_2", "CLIPTextModelWithProjection", 694659840},
+    {"stable-diffusion-xl-refiner-1.0/unet", NULL, 2259526660},
+};
+
+static void test_parameters(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof PUBLISHED / sizeof *PUBLISHED; i++) {
+        char path[512];
+        at_context *cx = f32_context();
+        snprintf(path, sizeof path, "%s/tests/configs/%s/config.json", AT_SOURCE,
+                 PUBLISHED[i].part);
+        at_config *config = at_config_read(cx, path);
+        at_module *module = at_module_make(cx, config, PUBLISHED[i].class_name, AT_DTYPES, 0);
+        assert_fine(cx);
+        if (at_module_parameters(module) != PUBLISHED[i].parameters)
+            fail_msg("%s: %lld parameters", PUBLISHED[i].part,
+                     (long long)at_module_parameters(module));
+        at_module_free(module);
+        at_config_free(config);
+        at_context_free(cx);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_parameters)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
