@@ -103,12 +103,12 @@ static void test_shapes(void **state)
     (void)state;
     static const int64_t m[] = {1, 2, 5, 12, 16, 17, 24, 31, 97, 193};
     static const int64_t n[] = {1, 3, 4, 16, 31, 32, 33, 65, 515};
-    static const int64_t k[] = {1, 2, 3, 15, 16, 31, 33, 64, 257, 513, 770};
+    static const int64_t k[] = {0, 1, 2, 3, 15, 16, 31, 33, 64, 257, 513, 770};
     at_context *cx = at_context_new(&(at_context_options){.threads = 2});
     EACH_PRECISION(i)
     for (int a = 0; a < 10; a++)
         for (int b = 0; b < 9; b++)
-            for (int c = a % 3; c < 11; c += 3)
+            for (int c = a % 3; c < 12; c += 3)
                 check(cx, precisions[i],
                       &(product_case){.m = m[a], .n = n[b], .k = k[c], .dtype = AT_F32});
     at_context_free(cx);

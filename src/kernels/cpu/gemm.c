@@ -1,18 +1,22 @@
 /* The blocking of the packed product (after Goto and van de Geijn 2008, and BLIS).
 
-   The weight is taken in strips of columns of y that fit STRIP_BYTES when packed: all threads
-   unpack and interleave a strip into panels of the register tile's columns, once. Then jobs of
-   BLOCK_ROWS x up to BLOCK_COLUMNS of y are shared out. A job goes over k in blocks: it takes its
-   rows of x as words (all of them made once where they fit WORDS_BYTES, else those of the block,
-   into the second cache level), and for each panel (first level, read again for every
-   few rows) adds to its part of y, which stays in the second level until it is finished with bias
-   and activation and written once. */
+   The rows of x are turned to words by all threads, once, as many at a time as fit STRIP_BYTES and
+   so the third cache level. Then jobs of up to JOB_ROWS x JOB_COLUMNS of y are shared out. A job
+   goes over k in blocks: it packs a block of its columns of the weight into panels of its own,
+   which stay in the second cache level, and passes its rows over them, those of a tile in the
+   first level. While it multiplies it asks memory for the part of the weight that is packed next.
+   Sums between blocks are the job's own; after the last block they are finished with bias and
+   activation while they are in the first level, and written to y.
+
+   A weight whose panels all fit SMALL_WEIGHT is packed whole, once for all threads. Then the rows
+   of a tile are turned to words, multiplied and finished without leaving the first level. */
 #include "kernels/cpu/gemm.h"
 #include <omp.h>
 #include <string.h>
 
-enum { BLOCK_ROWS = 96, BLOCK_COLUMNS = 512, ROW_PAD = 16 };
-enum { STRIP_BYTES = 16 << 20, WORDS_BYTES = 32 << 20 };
+enum { JOB_ROWS = 1024, LEAST_ROWS = 192, JOB_COLUMNS = 128, JOBS = 4 /* for each thread */ };
+enum { STRIP_BYTES = 16 << 20, SMALL_WEIGHT = 512 << 10, TILES = 4 /* of rows shared out */ };
+enum { ROW_PAD = 16 };
 enum { SMALL = 1 << 19 }; /* multiply-adds that one thread does before another is awake */
 
 const at_gemm *at_gemm_of(const at_context *cx, at_precision precision)
@@ -47,11 +51,11 @@ void at_product_finish(const at_context *cx, int64_t n, const float *c, const fl
 
 /* How a product is cut up; see the head of the file. */
 typedef struct plan {
-    int64_t words, strip;    /* of k; columns of a strip */
+    bool small;
+    int64_t words;           /* of k */
+    int64_t strip, x_stride; /* rows of x that are words at once, and their distance */
     int64_t rows, columns;   /* of a job, multiples of the tile's */
-    int64_t a_words, c_size; /* of a thread's buffers */
     int threads;
-    int64_t x_stride; /* of all of x as words; 0: they are made block by block */
 } plan;
 
 static int64_t round_up(int64_t x, int64_t to)
@@ -64,104 +68,184 @@ static plan make_plan(const at_context *cx, const at_product *p)
     const at_gemm *g = p->gemm;
     plan l = {.words = at_gemm_words(g, p->k)};
     l.threads = p->m * p->n * AT_MAX(p->k, 1) < SMALL ? 1 : cx->threads;
-    int64_t room = STRIP_BYTES / 4 / AT_MAX(l.words, 1) / g->columns * g->columns;
-    int64_t strips = at_ceil_div(p->n, AT_MAX(room, g->columns));
-    l.strip = round_up(at_ceil_div(p->n, strips), g->columns);
-    /* blocks of one size rather than whole ones and a rest */
-    int64_t blocks = at_ceil_div(p->m, BLOCK_ROWS / g->rows * g->rows);
-    l.rows = round_up(at_ceil_div(p->m, blocks), g->rows);
-    int64_t parts = at_ceil_div(l.strip, BLOCK_COLUMNS);
-    while (blocks * parts < 4 * l.threads && l.strip / parts > 2 * g->columns) parts++;
-    l.columns = round_up(at_ceil_div(l.strip, parts), g->columns);
-    l.a_words = l.rows * (AT_GEMM_WORDS + ROW_PAD);
-    l.c_size = l.rows * l.columns;
-    int64_t stride = round_up(l.words, 16) + ROW_PAD;
-    bool again = p->n > l.columns; /* rows are wanted by more than one job */
-    if (p->rows_lie && again && (p->m + g->rows) * stride <= WORDS_BYTES / 4) l.x_stride = stride;
+    l.x_stride = round_up(l.words, 16) + ROW_PAD;
+    l.columns = round_up(p->n, g->columns);
+    l.rows = g->rows;
+    l.small = l.columns * l.words <= SMALL_WEIGHT / 4;
+    if (l.small) return l;
+    int64_t strips = at_ceil_div(p->m, AT_MAX(STRIP_BYTES / 4 / l.x_stride, LEAST_ROWS));
+    l.strip = round_up(at_ceil_div(p->m, strips), g->rows);
+    /* parts of one size rather than whole ones and a rest */
+    int64_t acrosses = at_ceil_div(p->n, JOB_COLUMNS), downs = at_ceil_div(l.strip, JOB_ROWS);
+    l.columns = round_up(at_ceil_div(p->n, acrosses), g->columns);
+    while (acrosses * downs < JOBS * l.threads && l.strip / downs > LEAST_ROWS) downs++;
+    l.rows = round_up(at_ceil_div(l.strip, downs), g->rows);
     return l;
 }
 
-/* Packs values [first, first + count) of the columns at `column` into their panel. */
-static void pack_panel(const at_context *cx, const at_product *p, int64_t column, int64_t end,
-                       int64_t first, int64_t count, uint32_t *panel)
+/* Packs values [first, first + count) of columns [column, end) into panels. */
+static void pack_panels(const at_context *cx, const at_product *p, int64_t column, int64_t end,
+                        int64_t first, int64_t count, uint32_t *panel)
 {
     const at_gemm *g = p->gemm;
     _Alignas(64) uint32_t words[AT_GEMM_MOST_COLUMNS][AT_GEMM_WORDS];
     _Alignas(64) float values[AT_GEMM_MOST_COLUMNS][AT_GEMM_WORDS];
     _Alignas(64) float wide[AT_GEMM_VALUES];
-    const void *rows[AT_GEMM_MOST_COLUMNS] = {NULL};
-    for (int j = 0; j < g->columns && column + j < end; j++)
-        rows[j] = at_weight_words(cx, p, column + j, first, count, g->group == 1 ? values[j] : wide,
-                                  words[j]);
-    g->interleave(at_gemm_words(g, count), rows, panel);
-}
-
-/* Panels lie by blocks of k, so that a block's panels of a job are adjacent. */
-static uint32_t *panel_at(const plan *l, uint32_t *packed, int64_t first, int64_t count,
-                          int64_t column)
-{
-    return packed + first * l->strip + column * count;
-}
-
-static void pack_strip(const at_context *cx, const at_product *p, const plan *l, int64_t start,
-                       uint32_t *packed)
-{
-    const at_gemm *g = p->gemm;
-    int64_t blocks = at_ceil_div(p->k, g->block);
-    int64_t panels = l->strip / g->columns;
-#pragma omp for schedule(dynamic, 4)
-    for (int64_t i = 0; i < panels * blocks; i++) {
-        if (at_cancelled(cx)) continue;
-        int64_t first = i % blocks * g->block, count = AT_MIN(g->block, p->k - first);
-        int64_t column = i / blocks * g->columns;
-        pack_panel(cx, p, start + column, p->n, first, count,
-                   panel_at(l, packed, at_gemm_words(g, first), at_gemm_words(g, count), column));
+    for (; column < end; column += g->columns) {
+        const void *rows[AT_GEMM_MOST_COLUMNS] = {NULL};
+        for (int j = 0; j < g->columns && column + j < end; j++)
+            rows[j] = at_weight_words(cx, p, column + j, first, count,
+                                      g->group == 1 ? values[j] : wide, words[j]);
+        g->interleave(at_gemm_words(g, count), rows, panel);
+        panel += at_gemm_words(g, count) * g->columns;
     }
 }
 
-static void fill_rows(const at_product *p, int64_t row, int64_t rows, int64_t first, int64_t count,
-                      uint32_t *a)
-{
-    float room[AT_GEMM_VALUES];
-    for (int64_t i = 0; i < rows; i++, a += AT_GEMM_WORDS + ROW_PAD)
-        p->gemm->to_words(count, p->row(p, row + i, first, count, room), a);
-}
-
-/* All of x as words. */
-static void pack_rows(const at_context *cx, const at_product *p, const plan *l, uint32_t *x)
-{
-#pragma omp for schedule(static)
-    for (int64_t i = 0; i < p->m; i++)
-        if (!at_cancelled(cx))
-            p->gemm->to_words(p->k, p->row(p, i, 0, p->k, NULL), x + i * l->x_stride);
-}
-
-/* Rows [row, row + rows) of y, columns [column, column + columns) of the strip at `start`. */
-static void run_job(const at_context *cx, const at_product *p, const plan *l, int64_t start,
-                    int64_t row, int64_t column, uint32_t *packed, const uint32_t *x, uint32_t *own)
+/* Row `row` of x as words. */
+static void pack_row(const at_product *p, int64_t row, uint32_t *words)
 {
     const at_gemm *g = p->gemm;
-    float *c = (float *)(own + l->a_words);
-    int64_t stride = l->x_stride ? l->x_stride : AT_GEMM_WORDS + ROW_PAD;
-    int64_t rows = AT_MIN(l->rows, p->m - row);
-    int64_t columns = AT_MIN(AT_MIN(l->columns, l->strip - column), p->n - start - column);
-    for (int64_t value = 0; value < p->k || value == 0; value += g->block) {
-        if (at_cancelled(cx)) return;
-        int64_t values = AT_MIN(g->block, p->k - value);
-        int64_t first = at_gemm_words(g, value), count = at_gemm_words(g, values);
-        const uint32_t *a = l->x_stride ? x + row * stride + first : own;
-        if (!l->x_stride) fill_rows(p, row, rows, value, values, own);
-        for (int64_t j = 0; j < columns; j += g->columns) {
-            const uint32_t *panel = panel_at(l, packed, first, count, column + j);
-            for (int64_t i = 0; i < rows; i += g->rows)
-                g->tile(count, a + i * stride, stride, panel, c + i * l->columns + j, l->columns,
-                        first > 0);
+    float room[AT_GEMM_VALUES];
+    for (int64_t k = 0; k < p->k; k += g->block) {
+        int64_t count = AT_MIN(g->block, p->k - k);
+        g->to_words(count, p->row(p, row, k, count, room), words + at_gemm_words(g, k));
+    }
+}
+
+/* A part of y: rows [row, row + rows), columns [column, column + columns). */
+typedef struct job {
+    int64_t row, rows, column, columns;
+    const uint32_t *x; /* the words of its rows */
+    uint32_t *panels;  /* of its columns, the block of k at hand */
+    float *sums;       /* [rows][columns of the plan] */
+} job;
+
+/* The lines of a block of weight rows, asked for a few at a time. */
+typedef struct ahead {
+    const char *row;
+    int64_t rows, stride, bytes, at, each;
+} ahead;
+
+static void fetch(ahead *a)
+{
+    for (int64_t i = 0; i < a->each && a->rows > 0; i++) {
+        __builtin_prefetch(a->row + a->at, 0, 2);
+        a->at += 64;
+        if (a->at < a->bytes) continue;
+        a->at = 0;
+        a->row += a->stride;
+        a->rows--;
+    }
+}
+
+/* Values from `first` on, a block of them, of the rows of the weight for columns from `column`
+   on, in `times` calls of fetch. */
+static ahead weight_ahead(const at_product *p, const plan *l, int64_t column, int64_t first,
+                          int64_t times)
+{
+    int64_t block = at_dtype_block(p->dtype), bytes = (int64_t)at_dtype_block_bytes(p->dtype);
+    ahead a = {.row = p->weight + column * p->weight_stride + first / block * bytes,
+               .rows = AT_MAX(AT_MIN(l->columns, p->n - column), 0),
+               .stride = p->weight_stride,
+               .bytes = at_ceil_div(AT_MIN(p->gemm->block, p->k - first), block) * bytes};
+    a.each = at_ceil_div(a.rows * at_ceil_div(a.bytes, 64), times);
+    return a;
+}
+
+/* The tile's height of rows from `row` of the job on, over all panels. */
+static void run_rows(const at_product *p, const plan *l, const job *j, int64_t row, int64_t first,
+                     int64_t count, ahead *next)
+{
+    const at_gemm *g = p->gemm;
+    int64_t words = at_gemm_words(g, count);
+    const uint32_t *a = j->x + row * l->x_stride + at_gemm_words(g, first), *panel = j->panels;
+    float *c = j->sums + row * l->columns;
+    for (int64_t i = 0; i < j->columns; i += g->columns, panel += words * g->columns) {
+        if (next) fetch(next);
+        g->tile(words, a, l->x_stride, panel, c + i, l->columns, first > 0);
+    }
+}
+
+static void finish_rows(const at_context *cx, const at_product *p, const plan *l, const job *j,
+                        int64_t row)
+{
+    const float *bias = p->bias ? p->bias + j->column : NULL;
+    for (int64_t i = row; i < AT_MIN(row + p->gemm->rows, j->rows); i++)
+        at_product_finish(cx, j->columns, j->sums + i * l->columns, bias, p->activation,
+                          p->y + (j->row + i) * p->y_stride + j->column);
+}
+
+/* next_column: where this thread will probably go on. */
+static void run_job(const at_context *cx, const at_product *p, const plan *l, const job *j,
+                    int64_t next_column)
+{
+    const at_gemm *g = p->gemm;
+    int64_t tiles = at_ceil_div(j->rows, g->rows) * at_ceil_div(j->columns, g->columns);
+    for (int64_t first = 0; (first < p->k || first == 0) && !at_cancelled(cx); first += g->block) {
+        int64_t count = AT_MIN(g->block, p->k - first);
+        bool last = first + count == p->k;
+        pack_panels(cx, p, j->column, j->column + j->columns, first, count, j->panels);
+        ahead next =
+            weight_ahead(p, l, last ? next_column : j->column, last ? 0 : first + count, tiles);
+        for (int64_t row = 0; row < j->rows; row += g->rows) {
+            run_rows(p, l, j, row, first, count, &next);
+            if (last) finish_rows(cx, p, l, j, row);
         }
     }
-    const float *bias = p->bias ? p->bias + start + column : NULL;
-    for (int64_t i = 0; i < rows; i++)
-        at_product_finish(cx, columns, c + i * l->columns, bias, p->activation,
-                          p->y + (row + i) * p->y_stride + start + column);
+}
+
+/* Rows of y [start, start + strip), by the threads that are in here. */
+static void run_strip(const at_context *cx, const at_product *p, const plan *l, int64_t start,
+                      uint32_t *x, uint32_t *own)
+{
+    const at_gemm *g = p->gemm;
+    int64_t strip = AT_MIN(l->strip, p->m - start), downs = at_ceil_div(strip, l->rows);
+#pragma omp for schedule(static)
+    for (int64_t i = 0; i < round_up(strip, g->rows); i++)
+        if (i < strip && !at_cancelled(cx))
+            pack_row(p, start + i, x + i * l->x_stride);
+        else /* it only fills up a tile */
+            memset(x + i * l->x_stride, 0, (size_t)l->x_stride * sizeof *x);
+#pragma omp for schedule(dynamic)
+    for (int64_t i = 0; i < downs * at_ceil_div(p->n, l->columns); i++) {
+        int64_t row = i % downs * l->rows, column = i / downs * l->columns;
+        job j = {.row = start + row,
+                 .rows = AT_MIN(l->rows, strip - row),
+                 .column = column,
+                 .columns = AT_MIN(l->columns, p->n - column),
+                 .x = x + row * l->x_stride,
+                 .panels = own,
+                 .sums = (float *)(own + AT_GEMM_WORDS * l->columns)};
+        run_job(cx, p, l, &j, (i + l->threads) / downs * l->columns);
+    }
+}
+
+/* All of it, with a small weight. */
+static void run_small(const at_context *cx, const at_product *p, const plan *l, uint32_t *packed,
+                      uint32_t *own)
+{
+    const at_gemm *g = p->gemm;
+    job j = {.columns = p->n, .x = own, .sums = (float *)(own + g->rows * l->x_stride)};
+    memset(own, 0, (size_t)(g->rows * l->x_stride) * sizeof *own);
+#pragma omp for schedule(static)
+    for (int64_t i = 0; i < p->n; i += g->columns)
+        for (int64_t first = 0; first < p->k || first == 0; first += g->block) {
+            int64_t count = AT_MIN(g->block, p->k - first);
+            pack_panels(cx, p, i, AT_MIN(i + g->columns, p->n), first, count,
+                        packed + at_gemm_words(g, first) * l->columns +
+                            at_gemm_words(g, count) * i);
+        }
+#pragma omp for schedule(dynamic, TILES)
+    for (int64_t i = 0; i < p->m; i += g->rows) {
+        if (at_cancelled(cx)) continue;
+        j.row = i, j.rows = AT_MIN(g->rows, p->m - i);
+        for (int64_t r = 0; r < j.rows; r++) pack_row(p, i + r, own + r * l->x_stride);
+        for (int64_t first = 0; first < p->k || first == 0; first += g->block) {
+            j.panels = packed + at_gemm_words(g, first) * l->columns;
+            run_rows(p, l, &j, 0, first, AT_MIN(g->block, p->k - first), NULL);
+        }
+        finish_rows(cx, p, l, &j, 0);
+    }
 }
 
 void at_product_run(at_context *cx, const at_product *p)
@@ -171,36 +255,23 @@ void at_product_run(at_context *cx, const at_product *p)
         return;
     }
     plan l = make_plan(cx, p);
-    size_t each = (size_t)round_up(l.a_words + l.c_size, 16);
-    int64_t x_rows = l.x_stride ? round_up(p->m, p->gemm->rows) : 0;
-    uint32_t *packed = at_scratch(cx, (size_t)(l.strip * l.words) * sizeof *packed);
-    uint32_t *own = at_scratch(cx, (size_t)l.threads * each * sizeof *own);
-    uint32_t *x = at_scratch(cx, (size_t)(x_rows * l.x_stride) * sizeof *x);
-    if (packed && own && x) {
-        int64_t downs = at_ceil_div(p->m, l.rows);
-        /* rows that only fill up a tile are 0 */
-        if (x_rows > p->m)
-            memset(x + p->m * l.x_stride, 0, (size_t)((x_rows - p->m) * l.x_stride) * sizeof *x);
+    /* shared: x of a strip, or the weight; own: panels, or x of a tile, and sums */
+    int64_t shared = l.small ? l.columns * l.words : l.strip * l.x_stride;
+    int64_t own = l.small ? l.rows * l.x_stride : AT_GEMM_WORDS * l.columns;
+    own = round_up(own + l.rows * l.columns, 16);
+    uint32_t *ours = at_scratch(cx, (size_t)shared * sizeof *ours);
+    uint32_t *all = at_scratch(cx, (size_t)(l.threads * own) * sizeof *all);
+    if (ours && all) {
 #pragma omp parallel num_threads(l.threads)
         {
-            uint32_t *mine = own + (size_t)omp_get_thread_num() * each;
-            if (l.x_stride)
-                pack_rows(cx, p, &l, x);
-            else
-                memset(mine, 0, (size_t)l.a_words * sizeof *mine);
-            for (int64_t start = 0; start < p->n; start += l.strip) {
-                pack_strip(cx, p, &l, start, packed);
-                int64_t acrosses = at_ceil_div(AT_MIN(l.strip, p->n - start), l.columns);
-#pragma omp for schedule(dynamic)
-                for (int64_t i = 0; i < downs * acrosses; i++)
-                    run_job(cx, p, &l, start, i / acrosses * l.rows, i % acrosses * l.columns,
-                            packed, x, mine);
-            }
+            uint32_t *mine = all + omp_get_thread_num() * own;
+            if (l.small) run_small(cx, p, &l, ours, mine);
+            for (int64_t start = 0; start < p->m && !l.small; start += l.strip)
+                run_strip(cx, p, &l, start, ours, mine);
         }
     }
-    at_scratch_free(cx, x);
-    at_scratch_free(cx, own);
-    at_scratch_free(cx, packed);
+    at_scratch_free(cx, all);
+    at_scratch_free(cx, ours);
 }
 
 static const float *matrix_row(const at_product *p, int64_t row, int64_t first, int64_t count,
@@ -219,7 +290,6 @@ void at_packed_matmul(at_context *cx, const at_matmul_args *args)
         .n = args->n,
         .k = args->k,
         .row = matrix_row,
-        .rows_lie = true,
         .source = args,
         .weight = args->weight,
         .dtype = args->dtype,

@@ -17,7 +17,7 @@ enum {
     AT_GEMM_MOST_ROWS = 16,    /* bounds of a register tile */
     AT_GEMM_MOST_COLUMNS = 32, /* and what buffers are made for */
     AT_GEMM_VALUES = 1024,     /* most values of k in one block */
-    AT_GEMM_WORDS = 264,       /* and most words */
+    AT_GEMM_WORDS = 520,       /* and most words */
     AT_GEMM_FEW_ROWS = 16,     /* up to here a product reads its weight once, unpacked in passing */
     AT_GEMM_FEW_COLUMNS = 4,   /* weight rows at once in that case */
 };
@@ -88,7 +88,6 @@ typedef struct at_product {
     const float *(*row)(const struct at_product *p, int64_t row, int64_t first, int64_t count,
                         float *room);
     const void *source; /* for `row` */
-    bool rows_lie;      /* `row` only points: then all of x may be turned to words once */
     const char *weight;
     at_dtype dtype;
     int64_t weight_stride; /* bytes */
