@@ -14,7 +14,7 @@ static void pack_rows(const at_product *p, int64_t stride, uint32_t *x)
     for (int64_t i = 0; i < p->m; i++)
         for (int64_t first = 0; first < p->k; first += p->gemm->block) {
             int64_t count = AT_MIN(p->gemm->block, p->k - first);
-            p->gemm->to_words(count, p->row(p, i, first, count, room),
+            p->gemm->to_words(count, at_product_row(p, i, first, count, room),
                               x + i * stride + at_gemm_words(p->gemm, first));
         }
 }

@@ -44,7 +44,7 @@ void at_product_finish(const at_context *cx, int64_t n, const float *c, const fl
     const at_runs *runs = cx->kernels->runs;
     if (bias)
         runs->binary(AT_BINARY_ADD, n, y, c, bias);
-    else if (activation == AT_IDENTITY)
+    else if (activation == AT_IDENTITY && y != c)
         memcpy(y, c, (size_t)n * sizeof *y);
     if (activation != AT_IDENTITY) runs->activate(activation, n, y, bias ? y : c);
 }
@@ -108,7 +108,7 @@ static void pack_row(const at_product *p, int64_t row, uint32_t *words)
     float room[AT_GEMM_VALUES];
     for (int64_t k = 0; k < p->k; k += g->block) {
         int64_t count = AT_MIN(g->block, p->k - k);
-        g->to_words(count, p->row(p, row, k, count, room), words + at_gemm_words(g, k));
+        g->to_words(count, at_product_row(p, row, k, count, room), words + at_gemm_words(g, k));
     }
 }
 
@@ -117,7 +117,8 @@ typedef struct job {
     int64_t row, rows, column, columns;
     const uint32_t *x; /* the words of its rows */
     uint32_t *panels;  /* of its columns, the block of k at hand */
-    float *sums;       /* [rows][columns of the plan] */
+    float *sums;       /* of its rows, which are at a distance of */
+    int64_t stride;
 } job;
 
 /* The lines of a block of weight rows, asked for a few at a time. */
@@ -159,19 +160,18 @@ static void run_rows(const at_product *p, const plan *l, const job *j, int64_t r
     const at_gemm *g = p->gemm;
     int64_t words = at_gemm_words(g, count);
     const uint32_t *a = j->x + row * l->x_stride + at_gemm_words(g, first), *panel = j->panels;
-    float *c = j->sums + row * l->columns;
+    float *c = j->sums + row * j->stride;
     for (int64_t i = 0; i < j->columns; i += g->columns, panel += words * g->columns) {
-        if (next) fetch(next);
-        g->tile(words, a, l->x_stride, panel, c + i, l->columns, first > 0);
+        fetch(next);
+        g->tile(words, a, l->x_stride, panel, c + i, j->stride, first > 0);
     }
 }
 
-static void finish_rows(const at_context *cx, const at_product *p, const plan *l, const job *j,
-                        int64_t row)
+static void finish_rows(const at_context *cx, const at_product *p, const job *j, int64_t row)
 {
     const float *bias = p->bias ? p->bias + j->column : NULL;
     for (int64_t i = row; i < AT_MIN(row + p->gemm->rows, j->rows); i++)
-        at_product_finish(cx, j->columns, j->sums + i * l->columns, bias, p->activation,
+        at_product_finish(cx, j->columns, j->sums + i * j->stride, bias, p->activation,
                           p->y + (j->row + i) * p->y_stride + j->column);
 }
 
@@ -189,7 +189,7 @@ static void run_job(const at_context *cx, const at_product *p, const plan *l, co
             weight_ahead(p, l, last ? next_column : j->column, last ? 0 : first + count, tiles);
         for (int64_t row = 0; row < j->rows; row += g->rows) {
             run_rows(p, l, j, row, first, count, &next);
-            if (last) finish_rows(cx, p, l, j, row);
+            if (last) finish_rows(cx, p, j, row);
         }
     }
 }
@@ -215,9 +215,30 @@ static void run_strip(const at_context *cx, const at_product *p, const plan *l, 
                  .columns = AT_MIN(l->columns, p->n - column),
                  .x = x + row * l->x_stride,
                  .panels = own,
-                 .sums = (float *)(own + AT_GEMM_WORDS * l->columns)};
+                 .sums = (float *)(own + AT_GEMM_WORDS * l->columns),
+                 .stride = l->columns};
         run_job(cx, p, l, &j, (i + l->threads) / downs * l->columns);
     }
+}
+
+/* Rows [row, row + rows) of x, a few lines at a time. */
+static ahead rows_ahead(const at_product *p, int64_t row, int64_t rows, int64_t times)
+{
+    if (!p->x || row >= p->m) return (ahead){0};
+    ahead a = {.row = (const char *)(p->x + row * p->x_stride),
+               .rows = AT_MIN(rows, p->m - row),
+               .stride = p->x_stride * 4,
+               .bytes = p->k * 4};
+    a.each = at_ceil_div(a.rows * at_ceil_div(a.bytes, 64), times);
+    return a;
+}
+
+/* Where the sums of a tile's rows are kept: in y itself if only whole tiles are written to it. */
+static void place_sums(const at_product *p, const plan *l, job *j, float *own)
+{
+    bool whole = j->rows == l->rows && p->n == l->columns;
+    j->sums = whole ? p->y + j->row * p->y_stride : own;
+    j->stride = whole ? p->y_stride : l->columns;
 }
 
 /* All of it, with a small weight. */
@@ -225,7 +246,8 @@ static void run_small(const at_context *cx, const at_product *p, const plan *l, 
                       uint32_t *own)
 {
     const at_gemm *g = p->gemm;
-    job j = {.columns = p->n, .x = own, .sums = (float *)(own + g->rows * l->x_stride)};
+    job j = {.columns = p->n, .x = own};
+    int64_t tiles = l->columns / g->columns * at_ceil_div(AT_MAX(p->k, 1), g->block);
     memset(own, 0, (size_t)(g->rows * l->x_stride) * sizeof *own);
 #pragma omp for schedule(static)
     for (int64_t i = 0; i < p->n; i += g->columns)
@@ -239,12 +261,14 @@ static void run_small(const at_context *cx, const at_product *p, const plan *l, 
     for (int64_t i = 0; i < p->m; i += g->rows) {
         if (at_cancelled(cx)) continue;
         j.row = i, j.rows = AT_MIN(g->rows, p->m - i);
+        place_sums(p, l, &j, (float *)(own + g->rows * l->x_stride));
+        ahead next = rows_ahead(p, i + g->rows, g->rows, tiles);
         for (int64_t r = 0; r < j.rows; r++) pack_row(p, i + r, own + r * l->x_stride);
         for (int64_t first = 0; first < p->k || first == 0; first += g->block) {
             j.panels = packed + at_gemm_words(g, first) * l->columns;
-            run_rows(p, l, &j, 0, first, AT_MIN(g->block, p->k - first), NULL);
+            run_rows(p, l, &j, 0, first, AT_MIN(g->block, p->k - first), &next);
         }
-        finish_rows(cx, p, l, &j, 0);
+        finish_rows(cx, p, &j, 0);
     }
 }
 
@@ -274,14 +298,6 @@ void at_product_run(at_context *cx, const at_product *p)
     at_scratch_free(cx, ours);
 }
 
-static const float *matrix_row(const at_product *p, int64_t row, int64_t first, int64_t count,
-                               float *room)
-{
-    const at_matmul_args *args = p->source;
-    (void)count, (void)room;
-    return args->x + row * args->x_stride + first;
-}
-
 void at_packed_matmul(at_context *cx, const at_matmul_args *args)
 {
     at_product p = {
@@ -289,8 +305,8 @@ void at_packed_matmul(at_context *cx, const at_matmul_args *args)
         .m = args->m,
         .n = args->n,
         .k = args->k,
-        .row = matrix_row,
-        .source = args,
+        .x = args->x,
+        .x_stride = args->x_stride,
         .weight = args->weight,
         .dtype = args->dtype,
         .weight_stride = args->weight_stride,

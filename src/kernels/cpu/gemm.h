@@ -84,6 +84,8 @@ static inline int64_t at_gemm_words(const at_gemm *g, int64_t count)
 typedef struct at_product {
     const at_gemm *gemm;
     int64_t m, n, k;
+    const float *x; /* rows at a distance of x_stride; or NULL, and then: */
+    int64_t x_stride;
     /* values first to first + count of a row of x: where they lie, or written to `room` */
     const float *(*row)(const struct at_product *p, int64_t row, int64_t first, int64_t count,
                         float *room);
@@ -96,6 +98,12 @@ typedef struct at_product {
     float *y;
     int64_t y_stride;
 } at_product;
+
+static inline const float *at_product_row(const at_product *p, int64_t row, int64_t first,
+                                          int64_t count, float *room)
+{
+    return p->x ? p->x + row * p->x_stride + first : p->row(p, row, first, count, room);
+}
 
 /* The parts for a precision, or the nearest better one that this table has. */
 const at_gemm *at_gemm_of(const at_context *cx, at_precision precision);
