@@ -74,7 +74,8 @@ typedef struct bytes {
 
 static void number(bytes *b, uint64_t value, int size)
 {
-    for (int i = 0; i < size; i++) b->data[b->size++] = (unsigned char)(value >> (8 * i));
+    for (int i = 0; i < size; i++)
+        b->data[b->size++] = i < 8 ? (unsigned char)(value >> (8 * i)) : 0;
 }
 
 static void text(bytes *b, const char *value)

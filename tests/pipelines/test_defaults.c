@@ -7,6 +7,7 @@
 #include <stdint.h>
 /* cmocka needs the four above first */
 #include "files.h"
+#include "table.h"
 #include <cmocka.h>
 
 static const char text[] = "{\"width\": 128, \"height\": 96, \"num_inference_steps\": 8, "
@@ -63,6 +64,7 @@ static void test_refuses(void **state)
 
 int main(void)
 {
+    AT_SKIP_WITHOUT_TABLE();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fills_what_is_left_out),
         cmocka_unit_test(test_without_a_file),

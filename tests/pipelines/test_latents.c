@@ -6,6 +6,7 @@
 #include "formats/weights.h"
 #include "pipelines/latents.h"
 #include "schedulers/scheduler.h"
+#include "table.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -106,6 +107,7 @@ static void test_shift(void **state)
 
 int main(void)
 {
+    AT_SKIP_WITHOUT_TABLE();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pack),
         cmocka_unit_test(test_files),
