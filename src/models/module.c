@@ -114,7 +114,10 @@ static void load_parameter(at_binder *b, const at_parameter *p)
     at_tensor *x = at_weights_get(cx, l->weights, w->name);
     if (p->kind == AT_PARAMETER_VECTOR || w->dtype == AT_F64) x = at_cast(cx, x, AT_F32);
     if (w->dims != p->dims) x = at_reshape(cx, x, p->dims, p->shape);
-    if (p->kind == AT_PARAMETER_KERNEL) x = at_contiguous(cx, at_transpose(cx, x, 0, 2, 3, 1));
+    if (p->kind == AT_PARAMETER_KERNEL) {
+        if (p->dims == 3) x = at_view(cx, x, p->shape[0], p->shape[1], 1, p->shape[2]);
+        x = at_contiguous(cx, at_transpose(cx, x, 0, 2, 3, 1));
+    }
     hold(l->module, p, x);
     at_scope_end(cx, s, NULL);
 }
@@ -171,19 +174,21 @@ static void make_parameter(at_binder *b, const at_parameter *p)
         return;
     }
     at_scope s = at_scope_begin(cx);
+    int dims = p->kind == AT_PARAMETER_KERNEL ? 4 : p->dims;
     int64_t shape[4], fan_in = 1;
     memcpy(shape, p->shape, sizeof shape);
-    if (p->kind == AT_PARAMETER_KERNEL) { /* [out,in,h,w] -> [out,h,w,in] */
-        shape[1] = p->shape[2], shape[2] = p->shape[3], shape[3] = p->shape[1];
+    if (p->kind == AT_PARAMETER_KERNEL) {
+        bool line = p->dims == 3;
+        shape[1] = line ? 1 : p->shape[2], shape[2] = p->shape[3 - line], shape[3] = p->shape[1];
     }
-    for (int i = 1; i < p->dims; i++) fan_in *= shape[i];
+    for (int i = 1; i < dims; i++) fan_in *= shape[i];
     bool vector = p->kind == AT_PARAMETER_VECTOR;
-    bool rows_fit = shape[p->dims - 1] % at_dtype_block(l->dtype) == 0;
+    bool rows_fit = shape[dims - 1] % at_dtype_block(l->dtype) == 0;
     at_dtype dtype =
         vector || (at_dtype_block(l->dtype) > 1 && (!rows_fit || p->kind == AT_PARAMETER_KERNEL))
             ? AT_F32
             : l->dtype;
-    at_tensor *x = at_empty(cx, dtype, p->dims, shape);
+    at_tensor *x = at_empty(cx, dtype, dims, shape);
     size_t n = strlen(p->name);
     bool scale = vector && n >= 6 && strcmp(p->name + n - 6, "weight") == 0;
     if (x)

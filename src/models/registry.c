@@ -1,5 +1,6 @@
 #include "models/registry.h"
 #include "models/autoencoders/autoencoder_kl.h"
+#include "models/speech/whisper.h"
 #include "models/text_encoders/clip_text.h"
 #include "models/text_encoders/t5_encoder.h"
 #include "models/transformers/flux.h"
@@ -12,5 +13,6 @@ const at_module_class *const at_module_classes[] = {
     &at_flux_transformer_class,
     &at_t5_encoder_class,
     &at_unet_2d_condition_class,
+    &at_whisper_class,
     NULL,
 };

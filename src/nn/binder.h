@@ -9,7 +9,8 @@
 typedef enum at_parameter_kind {
     AT_PARAMETER_MATRIX, /* [out,in]: stays as the file has it, mapped */
     AT_PARAMETER_TABLE,  /* [entries,channels]: likewise */
-    AT_PARAMETER_KERNEL, /* the file's [out,in,h,w] becomes [out,h,w,in], in the file's dtype */
+    AT_PARAMETER_KERNEL, /* the file's [out,in,h,w] becomes [out,h,w,in], in the file's dtype; of
+                            one dimension, [out,in,n] becomes [out,1,n,in] */
     AT_PARAMETER_VECTOR, /* biases, norms: becomes f32 */
 } at_parameter_kind;
 

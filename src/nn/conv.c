@@ -16,3 +16,21 @@ at_tensor *at_convolve(at_context *cx, const at_nn_conv2d *m, at_tensor *x)
 {
     return at_conv2d(cx, x, m->weight, m->bias, &m->options);
 }
+
+void at_bind_conv1d(at_binder *b, const char *name, at_nn_conv2d *m, int64_t in, int64_t out,
+                    int size, int stride, int padding)
+{
+    size_t before = at_bind_enter(b, name);
+    m->options.stride[1] = stride;
+    m->options.padding[2] = m->options.padding[3] = padding;
+    at_bind_parameter(b, "weight", &m->weight, AT_PARAMETER_KERNEL, 3, (int64_t[]){out, in, size});
+    at_bind_parameter(b, "bias", &m->bias, AT_PARAMETER_VECTOR, 1, (int64_t[]){out});
+    at_bind_leave(b, before);
+}
+
+at_tensor *at_convolve_1d(at_context *cx, const at_nn_conv2d *m, at_tensor *x)
+{
+    x = at_view(cx, x, at_dim(x, 0), 1, at_dim(x, 1), at_dim(x, 2));
+    at_tensor *y = at_convolve(cx, m, x);
+    return at_view(cx, y, at_dim(y, 0), at_dim(y, 2), at_dim(y, 3));
+}

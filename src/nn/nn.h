@@ -27,6 +27,12 @@ void at_bind_conv2d(at_binder *b, const char *name, at_nn_conv2d *m, int64_t in,
 at_tensor *at_convolve(at_context *cx, const at_nn_conv2d *m,
                        at_tensor *x); /* [B,H,W,in] -> [B,H',W',out] */
 
+/* The same over sequences: the weight is [out,1,size,in]. */
+void at_bind_conv1d(at_binder *b, const char *name, at_nn_conv2d *m, int64_t in, int64_t out,
+                    int size, int stride, int padding);
+at_tensor *at_convolve_1d(at_context *cx, const at_nn_conv2d *m,
+                          at_tensor *x); /* [B,N,in] -> [B,N',out] */
+
 /* ---- norms */
 typedef struct at_nn_norm {
     at_tensor *weight, *bias; /* [C] f32; bias NULL for RMSNorm */
