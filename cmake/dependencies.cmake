@@ -12,6 +12,7 @@ endfunction()
 atelier_need(CJSON libcjson)
 atelier_need(PCRE2 libpcre2-8)
 atelier_need(UTF8PROC libutf8proc)
+atelier_need(ZLIB zlib)
 atelier_need(PNG libpng)
 
 foreach(pair IN ITEMS "JPEG:libjpeg" "WEBP:libwebp libwebpmux")

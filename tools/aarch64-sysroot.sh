@@ -13,8 +13,8 @@ root=$1
 mkdir -p "$root/apt/lists/partial" "$root/apt/archives/partial"
 root=$(cd "$root" && pwd)
 
-packages="libc6-dev libgomp1 libgcc-s1 libcjson-dev libpcre2-dev libutf8proc-dev libpng-dev
-    libjpeg-dev libwebp-dev libcmocka-dev"
+packages="libc6-dev libgomp1 libgcc-s1 libcjson-dev libpcre2-dev libutf8proc-dev zlib1g-dev
+    libpng-dev libjpeg-dev libwebp-dev libcmocka-dev"
 apt() {
     apt-get -qq -o Dir::State="$root/apt" -o Dir::State::status=/dev/null \
         -o Dir::State::extended_states="$root/apt/states" -o Dir::Cache="$root/apt" \

@@ -18,6 +18,7 @@ command pkg-config  pkg-config      pkgconf              pkgconf       pkgconf
 library libcjson    libcjson-dev    cjson-devel          cjson         cjson-dev
 library libpcre2-8  libpcre2-dev    pcre2-devel          pcre2         pcre2-dev
 library libutf8proc libutf8proc-dev utf8proc-devel       libutf8proc   utf8proc-dev
+library zlib        zlib1g-dev      zlib-devel           zlib          zlib-dev
 library libpng      libpng-dev      libpng-devel         libpng        libpng-dev
 library libjpeg     libjpeg-dev     libjpeg-turbo-devel  libjpeg-turbo libjpeg-turbo-dev
 library libwebpmux  libwebp-dev     libwebp-devel        libwebp       libwebp-dev

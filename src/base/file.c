@@ -24,21 +24,14 @@ static int open_regular(at_context *cx, const char *path, size_t *size)
     return -1;
 }
 
-at_mapping *at_mapping_open(at_context *cx, const char *path)
+/* Takes over `data`, which is mmap's. */
+static at_mapping *mapping_of(at_context *cx, const char *path, void *data, size_t size)
 {
-    if (!at_ok(cx)) return NULL;
-    size_t size;
-    int fd = open_regular(cx, path, &size);
-    if (fd < 0) return NULL;
-    at_mapping *mapping = AT_NEW(cx, at_mapping);
-    char *name = at_copy_text(cx, path);
-    void *data = size && mapping && name ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
-    close(fd);
-    if (data == MAP_FAILED)
-        at_fail(cx, AT_ERROR_FILE, "%s: cannot be mapped: %s", path, strerror(errno));
-    if (data == MAP_FAILED || !mapping || !name) {
+    at_mapping *mapping = data == MAP_FAILED ? NULL : AT_NEW(cx, at_mapping);
+    char *name = mapping ? at_copy_text(cx, path) : NULL;
+    if (!name) {
+        if (data != MAP_FAILED && data) munmap(data, size);
         at_free(mapping);
-        at_free(name);
         return NULL;
     }
     mapping->data = data;
@@ -46,6 +39,32 @@ at_mapping *at_mapping_open(at_context *cx, const char *path)
     mapping->path = name;
     atomic_init(&mapping->references, 1);
     return mapping;
+}
+
+at_mapping *at_mapping_open(at_context *cx, const char *path)
+{
+    if (!at_ok(cx)) return NULL;
+    size_t size;
+    int fd = open_regular(cx, path, &size);
+    if (fd < 0) return NULL;
+    void *data = size ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
+    close(fd);
+    if (data == MAP_FAILED)
+        at_fail(cx, AT_ERROR_FILE, "%s: cannot be mapped: %s", path, strerror(errno));
+    return mapping_of(cx, path, data, size);
+}
+
+at_mapping *at_mapping_new(at_context *cx, const char *path, size_t size, uint8_t **data)
+{
+    if (!at_ok(cx)) return NULL;
+    bool room = !at_available_memory() || size < at_available_memory();
+    void *memory =
+        size && room ? mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+                     : NULL;
+    if (memory == MAP_FAILED || !room)
+        return at_fail(cx, AT_ERROR_MEMORY, "%s: no memory for %zu bytes of it", path, size);
+    *data = memory;
+    return mapping_of(cx, path, memory, size);
 }
 
 at_mapping *at_mapping_keep(at_mapping *mapping)

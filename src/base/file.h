@@ -13,6 +13,8 @@ typedef struct at_mapping {
 } at_mapping;
 
 at_mapping *at_mapping_open(at_context *cx, const char *path);
+/* Memory in place of a file, to be filled through *data; path: what it was made from. */
+at_mapping *at_mapping_new(at_context *cx, const char *path, size_t size, uint8_t **data);
 at_mapping *at_mapping_keep(at_mapping *mapping);
 void at_mapping_release(at_mapping *mapping);
 

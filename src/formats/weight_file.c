@@ -24,6 +24,8 @@ void at_weight_file_free(at_weight_file *file)
     }
     at_free(file->tensors);
     cJSON_Delete(file->metadata);
+    for (int64_t i = 0; i < file->unpacked_count; i++) at_mapping_release(file->unpacked[i]);
+    at_free(file->unpacked);
     at_mapping_release(file->mapping);
     at_free(file);
 }
@@ -83,7 +85,7 @@ bool at_weight_file_check(at_context *cx, at_weight_file *file)
         if (at_map_get(names, w->name, size, &other))
             fine = at_fail_false(cx, AT_ERROR_FORMAT, "%s: two tensors are called \"%.200s\"",
                                  mapping->path, w->name);
-        else if (w->offset > mapping->size || w->bytes > mapping->size - w->offset)
+        else if (w->offset > w->file->size || w->bytes > w->file->size - w->offset)
             fine = at_fail_false(cx, AT_ERROR_FORMAT,
                                  "%s: tensor \"%.200s\": its data ends behind the file's end (is "
                                  "the file cut short?)",

@@ -9,7 +9,9 @@ typedef struct at_weight_file {
     at_mapping *mapping;
     at_weight *tensors; /* sorted by offset; the names are owned */
     int64_t count;
-    cJSON *metadata; /* an object of strings, or NULL */
+    cJSON *metadata;       /* an object of strings, or NULL */
+    at_mapping **unpacked; /* other mappings that tensors lie in, kept */
+    int64_t unpacked_count;
 } at_weight_file;
 
 at_weight_file *at_weight_file_new(at_context *cx, const char *path); /* maps it; no tensors yet */
@@ -25,7 +27,7 @@ bool at_plain_text(const uint8_t *text, size_t size);
 bool at_weight_size(at_context *cx, const char *path, const at_weight *w, at_dtype dtype,
                     size_t *bytes);
 
-/* Every name once, every tensor inside the file. Sorts by offset. */
+/* Every name once, every tensor inside its mapping. Sorts by offset. */
 bool at_weight_file_check(at_context *cx, at_weight_file *file);
 
 /* Tensors share no bytes; call after at_weight_file_check. */

@@ -2,8 +2,8 @@
 #include "base/map.h"
 #include "formats/gguf.h"
 #include "formats/safetensors.h"
+#include "formats/torch_file.h"
 #include "tensor/pool.h"
-#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -51,15 +51,17 @@ static at_weight_file *open_file(at_context *cx, const char *path)
 {
     at_mapping *mapping = at_mapping_open(cx, path);
     if (!mapping) return NULL;
-    bool gguf = begins(mapping, "GGUF", 4);
-    bool torch = begins(mapping, "PK\3\4", 4);
+    bool gguf = begins(mapping, "GGUF", 4),
+         zip = begins(mapping, "PK\3\4", 4) || begins(mapping, "PK\5\6", 4);
+    bool pickle = at_torch_is_pickle(mapping);
+    bool tar = mapping->size > 262 && memcmp(mapping->data + 257, "ustar", 5) == 0;
     at_mapping_release(mapping);
-    if (torch)
+    if (tar)
         return at_fail(cx, AT_ERROR_UNSUPPORTED,
-                       "%s: a PyTorch file, which this version does not read yet (convert it to "
-                       "safetensors)",
-                       path);
-    return gguf ? at_gguf_open(cx, path) : at_safetensors_open(cx, path);
+                       "%s: a tar archive (files of PyTorch before 0.1.10 are not read)", path);
+    if (gguf) return at_gguf_open(cx, path);
+    if (zip) return at_torch_open_zip(cx, path);
+    return pickle ? at_torch_open_pickle(cx, path) : at_safetensors_open(cx, path);
 }
 
 static bool add_tensor(at_context *cx, at_weights *w, const at_weight *tensor)
@@ -170,38 +172,20 @@ static bool add_index(at_context *cx, at_weights *w, const char *path)
 static char *find_in_folder(at_context *cx, const char *folder)
 {
     static const char *const variants[] = {"", ".fp16", ".bf16", ".fp32", ".ema", ".non_ema"};
-    static const char *const bases[] = {"diffusion_pytorch_model", "model"};
-    static const char *const forms[] = {"%s/%s%s.safetensors", "%s/%s.safetensors.index%s.json",
-                                        "%s/%s%s.safetensors.index.json"};
-    for (size_t v = 0; v < AT_COUNT(variants); v++)
-        for (size_t b = 0; b < AT_COUNT(bases); b++)
-            for (size_t f = 0; f < AT_COUNT(forms); f++) {
-                char *path = at_format(cx, forms[f], folder, bases[b], variants[v]);
+    static const char *const bases[][2] = {{"diffusion_pytorch_model", "model"},
+                                           {"diffusion_pytorch_model", "pytorch_model"}};
+    static const char *const forms[][3] = {
+        {"%s/%s%s.safetensors", "%s/%s.safetensors.index%s.json", "%s/%s%s.safetensors.index.json"},
+        {"%s/%s%s.bin", "%s/%s.bin.index%s.json", "%s/%s%s.bin.index.json"}};
+    for (size_t kind = 0; kind < AT_COUNT(forms); kind++)
+        for (size_t v = 0; v < AT_COUNT(variants); v++)
+            for (size_t i = 0; i < AT_COUNT(bases[0]) * AT_COUNT(forms[0]); i++) {
+                char *path =
+                    at_format(cx, forms[kind][i % 3], folder, bases[kind][i / 3], variants[v]);
                 if (!path || at_file_exists(path)) return path;
                 at_free(path);
             }
     return NULL;
-}
-
-static void fail_in_folder(at_context *cx, const char *folder)
-{
-    static const char *const later[] = {".bin", ".ckpt", ".pt", ".pth", ".gguf"};
-    char found[128] = "";
-    DIR *dir = at_ok(cx) ? opendir(folder) : NULL;
-    for (struct dirent *e; dir && !found[0] && (e = readdir(dir));)
-        for (size_t i = 0; i < AT_COUNT(later); i++)
-            if (has_suffix(e->d_name, later[i])) snprintf(found, sizeof found, "%.120s", e->d_name);
-    if (dir) closedir(dir);
-    if (found[0])
-        at_fail(cx, AT_ERROR_UNSUPPORTED,
-                "%s: its weights (%s) are in a format that this version does not read yet (convert "
-                "them to safetensors)",
-                folder, found);
-    else
-        at_fail(cx, AT_ERROR_FILE,
-                "%s: no weights here (expected diffusion_pytorch_model.safetensors, "
-                "model.safetensors or the index of their shards)",
-                folder);
 }
 
 static bool fill(at_context *cx, at_weights *w, const char *path)
@@ -220,7 +204,11 @@ at_weights *at_weights_open(at_context *cx, const char *path)
     if (fine && at_folder_exists(path)) {
         char *inside = find_in_folder(cx, path);
         fine = inside && fill(cx, w, inside);
-        if (!inside) fail_in_folder(cx, path);
+        if (!inside)
+            at_fail(cx, AT_ERROR_FILE,
+                    "%s: no weights here (expected diffusion_pytorch_model.safetensors, "
+                    "model.safetensors, pytorch_model.bin or the index of their shards)",
+                    path);
         at_free(inside);
     } else if (fine) {
         fine = fill(cx, w, path);

@@ -67,11 +67,12 @@ static at_config *read_index(at_context *cx, const char *folder)
 {
     char *path = at_path_join(cx, folder, "model_index.json");
     at_config *index = NULL;
-    if (at_file_exists(folder))
+    if (at_file_exists(folder)) {
+        at_weights_free(at_weights_open(cx, folder)); /* what is wrong with it goes first */
         at_fail(cx, AT_ERROR_UNSUPPORTED,
                 "%s: single checkpoint files are not supported yet (give a Diffusers folder)",
                 folder);
-    else if (path && at_folder_exists(folder) && !at_file_exists(path))
+    } else if (path && at_folder_exists(folder) && !at_file_exists(path))
         at_fail(cx, AT_ERROR_FORMAT, "%s: not a Diffusers folder (it has no model_index.json)",
                 folder);
     else if (path)

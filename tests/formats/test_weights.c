@@ -53,8 +53,6 @@ static void finds_files_in_folders(void **state)
     empty_folder();
     expect_refused(cx, folder, "no weights here (expected diffusion_pytorch_model.safetensors");
     put_text("notes.txt", "");
-    put_text("pytorch_model.bin", "");
-    expect_refused(cx, folder, "its weights (pytorch_model.bin) are in a format");
     for (size_t i = 0; i < AT_COUNT(choices); i++) {
         char shard[32], index[128];
         snprintf(shard, sizeof shard, "shard-%zu.safetensors", i);
