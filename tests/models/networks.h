@@ -31,4 +31,23 @@ static inline void network_close(network n)
     at_context_free(n.cx);
 }
 
+/* An input that only some cases have, cast; NULL where there is none. */
+static inline at_tensor *network_optional(const network *n, const char *name, at_dtype dtype)
+{
+    at_tensor *x = at_weights_get(n->cx, n->io, name);
+    return x ? at_cast(n->cx, x, dtype) : NULL;
+}
+
+/* A configuration that a class refuses, with an error that has `message` in it. */
+static inline void assert_refused(const char *class_name, const char *json, const char *message)
+{
+    at_context *cx = f32_context();
+    at_config *config = at_config_parse(cx, json, strlen(json), "config.json");
+    assert_null(at_module_make(cx, config, class_name, AT_DTYPES, 0));
+    if (!strstr(at_error_text(cx), message))
+        fail_msg("\"%s\" is not in \"%s\"", message, at_error_text(cx));
+    at_config_free(config);
+    at_context_free(cx);
+}
+
 #endif

@@ -130,9 +130,9 @@ static void bind(at_binder *b, at_module *module)
 
 /* "relu", "gated-gelu", ...; the plain gelu of a gated layer is the tanh form, as T5 1.1 was
  * trained. */
-static void configure_feed_forward(at_context *cx, at_config *k, t5_config *c)
+static void configure_feed_forward(at_context *cx, at_config *k, t5_config *c, const char *usual)
 {
-    const char *projection = at_config_text(cx, k, "feed_forward_proj", "relu");
+    const char *projection = at_config_text(cx, k, "feed_forward_proj", usual);
     bool gated = strncmp(projection, "gated-", 6) == 0;
     const char *act =
         strcmp(projection, "gated-gelu") == 0 ? "gelu_new" : projection + (gated ? 6 : 0);
@@ -143,29 +143,45 @@ static void configure_feed_forward(at_context *cx, at_config *k, t5_config *c)
                 at_config_what(k), act);
 }
 
-static void configure(at_context *cx, at_config *k, at_module *module)
+/* What T5Config and MT5Config say where a file is silent. */
+typedef struct t5_defaults {
+    int vocabulary, inner, layers, heads;
+    const char *feed_forward;
+} t5_defaults;
+
+static void configure_as(at_context *cx, at_config *k, at_module *module, const t5_defaults *usual)
 {
     t5_encoder *m = (t5_encoder *)module;
     t5_config *c = &m->config;
     static const char *const harmless[] = {"eos_token_id", NULL};
     at_config_ignore_hf(k);
     at_config_ignore(k, harmless);
-    c->vocabulary = at_config_range(cx, k, "vocab_size", 32128, 1, 1 << 24);
+    c->vocabulary = at_config_range(cx, k, "vocab_size", usual->vocabulary, 1, 1 << 24);
     c->width = at_config_range(cx, k, "d_model", 512, 1, 1 << 16);
     c->head_dim = at_config_range(cx, k, "d_kv", 64, 1, 4096);
-    c->inner = at_config_range(cx, k, "d_ff", 2048, 1, 1 << 20);
-    c->layers = at_config_range(cx, k, "num_layers", 6, 1, 1000);
-    c->heads = at_config_range(cx, k, "num_heads", 8, 1, 1024);
+    c->inner = at_config_range(cx, k, "d_ff", usual->inner, 1, 1 << 20);
+    c->layers = at_config_range(cx, k, "num_layers", usual->layers, 1, 1000);
+    c->heads = at_config_range(cx, k, "num_heads", usual->heads, 1, 1024);
     c->buckets = at_config_range(cx, k, "relative_attention_num_buckets", 32, 4, 1 << 16);
     c->distance = at_config_range(cx, k, "relative_attention_max_distance", 128, 2, 1 << 20);
     c->eps = at_config_number(cx, k, "layer_norm_epsilon", 1e-6);
-    configure_feed_forward(cx, k, c);
+    configure_feed_forward(cx, k, c, usual->feed_forward);
     if (c->distance <= c->buckets / 4)
         at_fail(cx, AT_ERROR_FORMAT,
                 "%s: \"relative_attention_max_distance\" must be more than a quarter of "
                 "\"relative_attention_num_buckets\"",
                 at_config_what(k));
     m->blocks = at_module_list(module, c->layers, sizeof *m->blocks);
+}
+
+static void configure(at_context *cx, at_config *k, at_module *module)
+{
+    configure_as(cx, k, module, &(t5_defaults){32128, 2048, 6, 8, "relu"});
+}
+
+static void configure_mt5(at_context *cx, at_config *k, at_module *module)
+{
+    configure_as(cx, k, module, &(t5_defaults){250112, 1024, 8, 6, "gated-gelu"});
 }
 
 static const at_alias aliases[] = {{"^shared.weight", "encoder.embed_tokens.weight"}, {NULL, NULL}};
@@ -175,6 +191,15 @@ const at_module_class at_t5_encoder_class = {
     .name = "T5EncoderModel",
     .size = sizeof(t5_encoder),
     .configure = configure,
+    .bind = bind,
+    .aliases = aliases,
+    .ignored = ignored,
+};
+
+const at_module_class at_mt5_encoder_class = {
+    .name = "MT5EncoderModel",
+    .size = sizeof(t5_encoder),
+    .configure = configure_mt5,
     .bind = bind,
     .aliases = aliases,
     .ignored = ignored,
