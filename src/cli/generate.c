@@ -147,14 +147,15 @@ static char **picture_names(at_context *cx, const char *output, int count)
     return names;
 }
 
-static void generate(cli_session *s, cli_settings *settings, const char *output)
+static void generate(cli_session *s, cli_settings *settings, const at_model_files *files,
+                     const char *output)
 {
     at_context *cx = s->cx;
     double started = at_clock();
     int count = settings->given.count;
     char **names = picture_names(cx, output, count);
     if (settings->given.save_latents) check_writable(cx, settings->given.save_latents);
-    at_pipeline *pipeline = at_pipeline_load(cx, settings->model);
+    at_pipeline *pipeline = at_pipeline_load_files(cx, files);
     settings->made = at_generate_many(pipeline, &settings->given);
     for (int i = 0; i < count && at_ok(cx); i++) save(cx, settings, i, names[i]);
     cli_progress_clear(&s->progress);
@@ -163,9 +164,25 @@ static void generate(cli_session *s, cli_settings *settings, const char *output)
     at_free(names);
 }
 
+static at_model_files files_of(const cli_arguments *a)
+{
+    return (at_model_files){
+        .model = cli_text(a, "model", NULL),
+        .transformer = cli_text(a, "transformer", cli_text(a, "unet", NULL)),
+        .vae = cli_text(a, "vae", NULL),
+        .text_encoder = cli_text(a, "text-encoder", NULL),
+        .text_encoder_2 = cli_text(a, "text-encoder-2", NULL),
+        .text_encoder_3 = cli_text(a, "text-encoder-3", NULL),
+        .tokenizer = cli_text(a, "tokenizer", NULL),
+        .tokenizer_2 = cli_text(a, "tokenizer-2", NULL),
+        .tokenizer_3 = cli_text(a, "tokenizer-3", NULL),
+    };
+}
+
 static int run(const cli_arguments *arguments)
 {
     cli_session s;
+    at_model_files files = files_of(arguments);
     cli_settings settings = {
         .given = options_of(arguments),
         .model = cli_text(arguments, "model", NULL),
@@ -183,7 +200,7 @@ static int run(const cli_arguments *arguments)
         cli_given(arguments, "seed") ? cli_seed(arguments, "seed", 0) : random_seed(s.cx);
     char name[40];
     snprintf(name, sizeof name, "atelier-%llu.png", (unsigned long long)settings.given.seed);
-    generate(&s, &settings, output ? output : name);
+    generate(&s, &settings, &files, output ? output : name);
     return cli_session_end(&s);
 }
 
@@ -212,7 +229,7 @@ static const cli_option sampling_options[] = {
     {"true-cfg", 0, CLI_NUMBER, "F",
      "true_cfg_scale of Flux: above 1, and with --negative, a second pass", "1", -1000, 1000},
     {"sampler", 0, CLI_WORD, "NAME",
-     "the scheduler's class by its short name; this version has flow_euler and ddpm",
+     "the scheduler's class by its short name; this version has flow_euler",
      "that of the model's folder"},
     {"schedule", 0, CLI_WORD, "NAME", "the sigmas: default, karras, exponential or beta",
      "that of the model's folder"},
@@ -233,6 +250,22 @@ static const cli_option start_options[] = {
     {"mask", 0, CLI_FILE, "FILE", "repaint only where this picture is white", .later = LATER},
     {"lora", 0, CLI_FILE, "FILE[:WEIGHT]", "add a LoRA", .repeats = true, .later = LATER},
     {"embedding", 0, CLI_FILE, "FILE", "add a textual inversion", .repeats = true, .later = LATER},
+    {0},
+};
+
+#define PART "a folder or a file"
+
+static const cli_option part_options[] = {
+    {"transformer", 0, CLI_FILE, "PATH", "the transformer or UNet, " PART, "the model's"},
+    {"unet", 0, CLI_FILE, "PATH", "the same", "the model's"},
+    {"vae", 0, CLI_FILE, "PATH", "the autoencoder, " PART, "the model's"},
+    {"text-encoder", 0, CLI_FILE, "PATH", "the first text encoder, " PART, "the model's"},
+    {"text-encoder-2", 0, CLI_FILE, "PATH", "the second, " PART, "the model's"},
+    {"text-encoder-3", 0, CLI_FILE, "PATH", "the third, " PART, "the model's"},
+    {"tokenizer", 0, CLI_FILE, "FOLDER", "the first tokenizer", "the model's"},
+    {"tokenizer-2", 0, CLI_FILE, "FOLDER",
+     "the second tokenizer; Flux in single files needs T5's folder", "the model's"},
+    {"tokenizer-3", 0, CLI_FILE, "FOLDER", "the third tokenizer", "the model's"},
     {0},
 };
 
@@ -263,6 +296,7 @@ const cli_verb cli_generate = {
                {"Sampling", sampling_options},
                {"Starting point and additions", start_options},
                {"Model", cli_model_options},
+               {"Parts of the model from other files", part_options},
                {"Everywhere", cli_everywhere}},
     .run = run,
 };

@@ -4,6 +4,7 @@
 #include "cli/verbs.h"
 #include "formats/weights.h"
 #include "hub/models.h"
+#include "models/layouts/layout.h"
 #include <atelier/image.h>
 #include <string.h>
 
@@ -14,15 +15,27 @@ typedef struct part {
     char *name; /* "transformer"; "" when there is only one */
     char *kind;
     at_weights *weights; /* NULL: a scheduler, a tokenizer */
+    at_layout *layout;   /* of a file without a description, where it is recognised */
     int64_t parameters;
     size_t bytes;
 } part;
+
+/* What cannot be made of it is no reason not to show it. */
+static at_layout *recognise(at_context *cx, at_weights *weights)
+{
+    at_layout *layout = at_layout_of(cx, weights);
+    if (at_error_status(cx) == AT_ERROR_FORMAT || at_error_status(cx) == AT_ERROR_UNSUPPORTED)
+        at_error_clear(cx);
+    return layout;
+}
 
 static void open_part(at_context *cx, part *p, const char *name, const char *kind, const char *path,
                       bool weights)
 {
     *p = (part){.name = at_copy_text(cx, name)};
     if (weights) p->weights = at_weights_open(cx, path);
+    if (p->weights && !kind) p->layout = recognise(cx, p->weights);
+    if (p->layout) kind = p->layout->family;
     p->kind = at_copy_text(cx, kind ? kind : at_weights_kind(p->weights));
     for (int64_t i = 0; p->weights && i < at_weights_count(p->weights); i++) {
         const at_weight *w = at_weights_at(p->weights, i);
@@ -71,6 +84,7 @@ static int open_parts(at_context *cx, const char *path, const char *kind, part *
 static void free_parts(part *parts, int count)
 {
     for (int i = 0; i < count; i++) {
+        at_layout_free(parts[i].layout);
         at_weights_free(parts[i].weights);
         at_free(parts[i].name);
         at_free(parts[i].kind);
@@ -88,6 +102,36 @@ static cJSON *tensor_json(const part *p, const at_weight *w)
         cJSON_AddItemToArray(shape, cJSON_CreateNumber((double)w->shape[d]));
     cli_json_add_whole(json, "bytes", w->bytes);
     return json;
+}
+
+static cJSON *layout_json(const at_layout *layout)
+{
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "by", layout->sign);
+    if (layout->pipeline) cJSON_AddStringToObject(json, "pipeline", layout->pipeline);
+    if (layout->prediction[0]) cJSON_AddStringToObject(json, "predicts", layout->prediction);
+    cJSON *components = cJSON_AddArrayToObject(json, "components");
+    for (int i = 0; i < layout->count; i++) {
+        cJSON *component = cJSON_CreateObject();
+        cJSON_AddStringToObject(component, "name", layout->parts[i].name);
+        cJSON_AddStringToObject(component, "kind", layout->parts[i].class_name);
+        cJSON_AddItemToObject(component, "config", cJSON_Duplicate(layout->parts[i].config, true));
+        cJSON_AddItemToArray(components, component);
+    }
+    cli_json_add_whole(json, "unused", (uint64_t)layout->unused);
+    return json;
+}
+
+static void print_layout(const at_layout *layout)
+{
+    printf("recognised by ");
+    cli_print_plain(layout->sign, false);
+    if (layout->prediction[0]) printf("; predicts %s", layout->prediction);
+    putchar('\n');
+    for (int i = 0; i < layout->count; i++)
+        printf("  %s: %s, %lld tensors\n", layout->parts[i].name, layout->parts[i].class_name,
+               (long long)at_weights_count(layout->parts[i].weights));
+    if (layout->unused) printf("  %lld tensors are of none of them\n", (long long)layout->unused);
 }
 
 static void print_json(cli_session *s, const char *path, const char *kind, const part *parts,
@@ -115,6 +159,7 @@ static void print_json(cli_session *s, const char *path, const char *kind, const
     }
     cli_json_add_whole(json, "parameters", parameters);
     cli_json_add_whole(json, "bytes", bytes);
+    if (parts[0].layout) cJSON_AddItemToObject(json, "recognised", layout_json(parts[0].layout));
     cJSON_AddItemToObject(json, "tensors", tensors);
     cli_print_json(s, json);
 }
@@ -146,6 +191,7 @@ static void print_table(const char *path, const char *kind, const part *parts, i
             cli_print_plain(p->kind, false);
             putchar('\n');
         }
+        if (p->layout) print_layout(p->layout);
         if (p->weights)
             printf("%lld tensors, %lld parameters, %s\n", (long long)at_weights_count(p->weights),
                    (long long)p->parameters, cli_size_text(size, p->bytes));

@@ -39,7 +39,7 @@ typedef struct cli_group {
 
 typedef struct cli_arguments cli_arguments;
 
-enum { CLI_GROUPS = 6 };
+enum { CLI_GROUPS = 8 };
 
 typedef struct cli_verb {
     const char *name;

@@ -1,12 +1,21 @@
 #include "formats/coding.h"
+#include "tensor/pool.h"
 #include <string.h>
+
+static int64_t elements_of(const at_weight *w)
+{
+    int64_t count = 1;
+    for (int d = 0; d < w->dims; d++) count *= w->shape[d];
+    return count;
+}
+
+/* ---- to tensors */
 
 /* A copy in C order of elements that lie in steps. */
 static void gather(const at_weight *w, const uint8_t *in, uint8_t *out)
 {
     size_t size = at_dtype_block_bytes(w->dtype);
-    int64_t index[AT_MAX_DIMS] = {0}, count = 1;
-    for (int d = 0; d < w->dims; d++) count *= w->shape[d];
+    int64_t index[AT_MAX_DIMS] = {0}, count = elements_of(w);
     for (int64_t i = 0; i < count; i++, out += size) {
         memcpy(out, in, size);
         for (int d = w->dims - 1; d >= 0; d--) {
@@ -18,15 +27,120 @@ static void gather(const at_weight *w, const uint8_t *in, uint8_t *out)
     }
 }
 
-at_tensor *at_decode(at_context *cx, const at_weight *w)
+/* The elements behind each other, as w->dtype. */
+static void unpack(at_context *cx, const at_weight *w, const uint8_t *data, uint8_t *out)
 {
     const at_coding *coding = w->coding;
-    const uint8_t *data = w->file->data + w->offset;
+    int64_t count = elements_of(w);
+    if (!coding->has_strides) {
+        if (coding->stored == w->dtype)
+            memcpy(out, data, w->bytes);
+        else
+            at_convert(coding->stored, data, w->dtype, out, count);
+        return;
+    }
+    if (coding->stored == w->dtype) {
+        gather(w, data, out);
+        return;
+    }
+    uint8_t *plain = at_scratch(cx, (size_t)count * at_dtype_block_bytes(w->dtype));
+    if (plain) {
+        at_convert(coding->stored, data, w->dtype, plain, count);
+        gather(w, plain, out);
+    }
+    at_scratch_free(cx, plain);
+}
+
+static void swap_halves(at_context *cx, uint8_t *data, size_t size)
+{
+    uint8_t *half = at_scratch(cx, size / 2);
+    if (half) {
+        memcpy(half, data, size / 2);
+        memcpy(data, data + size / 2, size / 2);
+        memcpy(data + size / 2, half, size / 2);
+    }
+    at_scratch_free(cx, half);
+}
+
+at_tensor *at_decode(at_context *cx, const at_weight *w)
+{
     at_tensor *x = at_empty(cx, w->dtype, w->dims, w->shape);
     if (!x) return NULL;
-    if (coding->has_strides)
-        gather(w, data, x->data);
-    else
-        at_convert(coding->stored, data, w->dtype, x->data, at_elements(x));
-    return x;
+    unpack(cx, w, w->file->data + w->offset, x->data);
+    if (w->coding->halves_swapped) swap_halves(cx, x->data, at_bytes(x));
+    return at_ok(cx) ? x : NULL;
+}
+
+/* ---- views */
+
+static bool cannot(at_context *cx, const at_weight *w, const char *what)
+{
+    return at_fail_false(cx, AT_ERROR_FORMAT, "%s: %s cannot be %s", w->file->path, w->name, what);
+}
+
+static bool cut_rows(at_context *cx, const at_weight *from, const at_weight_view *view,
+                     at_weight *w)
+{
+    int64_t rows = w->dims ? w->shape[0] : 0, end;
+    if (!at_add_size(view->begin, view->count, &end) || end > rows)
+        return cannot(cx, from, "cut so (it has too few rows)");
+    at_dtype stored = w->coding ? w->coding->stored : w->dtype;
+    int64_t row = elements_of(w) / rows, block = at_dtype_block(stored);
+    if (w->coding && w->coding->has_strides) {
+        if (block > 1) return cannot(cx, from, "cut after it was turned");
+        w->offset += (size_t)(view->begin * w->coding->stride[0]) * at_dtype_block_bytes(stored);
+    } else {
+        if (row % block) return cannot(cx, from, "cut (its rows are not whole blocks)");
+        size_t bytes = (size_t)(row / block) * at_dtype_block_bytes(stored);
+        w->offset += (size_t)view->begin * bytes;
+        w->bytes = (size_t)view->count * bytes;
+    }
+    w->shape[0] = view->count;
+    return true;
+}
+
+/* Of block types the elements are unpacked first, to f16. */
+static bool transpose(at_context *cx, const at_weight *from, at_weight *w, at_coding *coding)
+{
+    if (w->dims != 2 || coding->halves_swapped) return cannot(cx, from, "turned");
+    int64_t rows = w->shape[0];
+    if (!coding->has_strides) {
+        coding->stride[0] = w->shape[1];
+        coding->stride[1] = 1;
+    }
+    int64_t step = coding->stride[0];
+    coding->stride[0] = coding->stride[1];
+    coding->stride[1] = step;
+    coding->has_strides = true;
+    w->shape[0] = w->shape[1];
+    w->shape[1] = rows;
+    if (at_dtype_block(w->dtype) > 1) w->dtype = AT_F16;
+    return true;
+}
+
+bool at_weight_view_of(at_context *cx, const at_weight *from, const at_weight_view *view,
+                       at_weight *out)
+{
+    bool coded = from->coding || view->transposed || view->halves_swapped;
+    at_coding *coding = coded ? AT_NEW(cx, at_coding) : NULL;
+    *out = *from;
+    out->name = NULL;
+    if (coded && !coding) return false;
+    if (from->coding)
+        *coding = *from->coding;
+    else if (coding)
+        *coding = (at_coding){.name = at_dtype_name(from->dtype), .stored = from->dtype};
+    out->coding = coding;
+    bool fine = true;
+    if (view->is_matrix)
+        while (out->dims > 2 && out->shape[out->dims - 1] == 1) out->dims--;
+    if (view->count) fine = cut_rows(cx, from, view, out);
+    if (fine && view->transposed) fine = transpose(cx, from, out, coding);
+    if (fine && view->halves_swapped) {
+        fine = (out->dims && out->shape[0] % 2 == 0) || cannot(cx, from, "cut in half");
+        coding->halves_swapped = true;
+    }
+    if (fine) return true;
+    at_free(coding);
+    return false;
 }

@@ -14,23 +14,55 @@ struct at_weights {
     at_weight *tensors; /* the names belong to the files */
     int64_t count;
     at_map *by_name; /* indices of tensors */
+    int references;
+    at_weights *source; /* of a derived set, which owns its names and codings */
+    int64_t capacity;
 };
 
-static void destroy(void *object)
+void at_weights_drop(at_weights *w)
 {
-    at_weights *w = object;
+    if (!w || --w->references) return;
     for (int64_t i = 0; i < w->file_count; i++) at_weight_file_free(w->files[i]);
+    for (int64_t i = 0; w->source && i < w->count; i++) {
+        at_free((char *)(uintptr_t)w->tensors[i].name);
+        at_free((at_coding *)(uintptr_t)w->tensors[i].coding);
+    }
     at_free(w->files);
     at_free(w->tensors);
     at_map_free(w->by_name);
+    at_weights_drop(w->source);
     at_free(w);
+}
+
+static void drop(void *object)
+{
+    at_weights_drop(object);
 }
 
 void at_weights_free(at_weights *weights)
 {
     if (!weights) return;
     at_disown(weights->cx, weights);
-    destroy(weights);
+    at_weights_drop(weights);
+}
+
+at_weights *at_weights_keep(at_weights *weights)
+{
+    if (weights) weights->references++;
+    return weights;
+}
+
+/* An empty set of one reference, not yet owned by the context. */
+static at_weights *new_set(at_context *cx)
+{
+    at_weights *w = at_ok(cx) ? AT_NEW(cx, at_weights) : NULL;
+    if (!w) return NULL;
+    w->cx = cx;
+    w->references = 1;
+    w->by_name = at_map_new(cx);
+    if (w->by_name) return w;
+    at_weights_drop(w);
+    return NULL;
 }
 
 static bool has_suffix(const char *text, const char *suffix)
@@ -195,12 +227,8 @@ static bool fill(at_context *cx, at_weights *w, const char *path)
 
 at_weights *at_weights_open(at_context *cx, const char *path)
 {
-    if (!at_ok(cx)) return NULL;
-    at_weights *w = AT_NEW(cx, at_weights);
-    if (!w) return NULL;
-    w->cx = cx;
-    w->by_name = at_map_new(cx);
-    bool fine = w->by_name != NULL;
+    at_weights *w = new_set(cx);
+    bool fine = w != NULL;
     if (fine && at_folder_exists(path)) {
         char *inside = find_in_folder(cx, path);
         fine = inside && fill(cx, w, inside);
@@ -213,9 +241,46 @@ at_weights *at_weights_open(at_context *cx, const char *path)
     } else if (fine) {
         fine = fill(cx, w, path);
     }
-    if (fine) return at_own(cx, w, destroy) ? w : NULL;
-    destroy(w);
+    if (fine) return at_own(cx, w, drop) ? w : NULL;
+    at_weights_drop(w);
     return NULL;
+}
+
+/* ---- derived sets */
+
+at_weights *at_weights_derive(at_context *cx, at_weights *source)
+{
+    at_weights *w = source ? new_set(cx) : NULL;
+    if (!w) return NULL;
+    w->source = at_weights_keep(source);
+    return at_own(cx, w, drop) ? w : NULL;
+}
+
+bool at_weights_add(at_context *cx, at_weights *set, const char *name, const at_weight *from,
+                    const at_weight_view *view)
+{
+    static const at_weight_view whole = {0};
+    if (!at_ok(cx) || !set) return false;
+    if (at_weights_find(set, name))
+        return at_fail_false(cx, AT_ERROR_FORMAT, "%s: two tensors mean \"%.200s\"",
+                             from->file->path, name);
+    if (set->count == set->capacity) {
+        int64_t capacity = AT_MAX(64, set->capacity * 2);
+        at_weight *more = at_resize(cx, set->tensors, (size_t)capacity, sizeof *more);
+        if (!more) return false;
+        set->tensors = more;
+        set->capacity = capacity;
+    }
+    at_weight *w = &set->tensors[set->count];
+    if (!at_weight_view_of(cx, from, view ? view : &whole, w)) return false;
+    w->name = at_copy_text(cx, name);
+    if (w->name && at_map_set(cx, set->by_name, name, strlen(name), set->count)) {
+        set->count++;
+        return true;
+    }
+    at_free((char *)(uintptr_t)w->name);
+    at_free((at_coding *)(uintptr_t)w->coding);
+    return false;
 }
 
 /* ---- asking */

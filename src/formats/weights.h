@@ -31,6 +31,27 @@ int64_t at_weights_count(const at_weights *weights);
 const at_weight *at_weights_at(const at_weights *weights, int64_t i); /* NULL outside */
 const at_weight *at_weights_find(const at_weights *weights, const char *name);
 
+/* ---- sets made of tensors of another: other names, parts of them. No bytes move. */
+
+/* One more holder besides the context, for as long as it needs: at_weights_drop. */
+at_weights *at_weights_keep(at_weights *weights);
+void at_weights_drop(at_weights *weights); /* NULL is fine */
+
+/* An empty set for tensors of `source`, which it keeps. The context owns it. */
+at_weights *at_weights_derive(at_context *cx, at_weights *source);
+
+/* How a tensor of the source becomes one of the set. */
+typedef struct at_weight_view {
+    int64_t begin, count; /* of the rows (the first dimension); count 0: all */
+    bool transposed;      /* the two dimensions of a matrix */
+    bool halves_swapped;  /* of the rows: the second half comes first */
+    bool is_matrix;       /* without the 1x1 of a convolution */
+} at_weight_view;
+
+/* False with the error kept: no such rows, a name twice. view may be NULL. */
+bool at_weights_add(at_context *cx, at_weights *set, const char *name, const at_weight *from,
+                    const at_weight_view *view);
+
 /* A tensor of the current scope over the file's bytes (a copy where they are not aligned for their
    dtype). NULL without an error when there is no such name. */
 at_tensor *at_weights_get(at_context *cx, const at_weights *weights, const char *name);

@@ -1,56 +1,13 @@
 #include "hub/models.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/share.h"
 #include <dirent.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <ftw.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-enum { FOLDERS = 12 };
-
-/* The folder of a file: "/usr/bin" of "/usr/bin/atelier". */
-static char *folder_of(at_context *cx, const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? at_format(cx, "%.*s", (int)(slash - path), path) : at_copy_text(cx, ".");
-}
-
-/* Adds the places relative to one binary: installed (bin, lib, lib/TRIPLET), then in a build. */
-static int add_near(at_context *cx, const char *binary, char **folders, int count)
-{
-    static const char *const places[] = {"../share/atelier/models", "../../share/atelier/models",
-                                         "../models", "../../models"};
-    char *folder = folder_of(cx, binary);
-    for (size_t i = 0; folder && i < AT_COUNT(places) && count < FOLDERS; i++)
-        folders[count++] = at_path_join(cx, folder, places[i]);
-    at_free(folder);
-    return count;
-}
-
-/* Every folder that may hold models, in the order of models.h; the caller frees each. */
-static int model_folders(at_context *cx, char **folders)
-{
-    int count = 0;
-    char *self = realpath("/proc/self/exe", NULL);
-    if (self) count = add_near(cx, self, folders, count);
-    Dl_info library;
-    char *real = dladdr((void *)(uintptr_t)at_version, &library) && library.dli_fname
-                     ? realpath(library.dli_fname, NULL)
-                     : NULL;
-    if (real && (!self || strcmp(self, real) != 0)) count = add_near(cx, real, folders, count);
-    free(self);
-    free(real);
-    folders[count++] = at_copy_text(cx, AT_DATA_FOLDER "/models");
-    const char *own = getenv("ATELIER_HOME"), *home = getenv("HOME");
-    if (own && *own)
-        folders[count++] = at_path_join(cx, own, "models");
-    else if (home && *home)
-        folders[count++] = at_path_join(cx, home, ".cache/atelier/models");
-    return count;
-}
 
 static void free_all(char **texts, int count)
 {
@@ -75,8 +32,8 @@ char *at_model_find(at_context *cx, const char *model)
     if (!at_ok(cx)) return NULL;
     const char *name = model ? model : AT_DEFAULT_MODEL;
     if (model && (at_file_exists(model) || at_folder_exists(model))) return at_copy_text(cx, model);
-    char *found = NULL, *folders[FOLDERS + 2];
-    int count = strchr(name, '/') || !*name ? 0 : model_folders(cx, folders);
+    char *found = NULL, *folders[AT_SHARE_FOLDERS];
+    int count = strchr(name, '/') || !*name ? 0 : at_share_folders(cx, folders);
     for (int i = 0; i < count && !found; i++) {
         char *path = folders[i] ? at_path_join(cx, folders[i], name) : NULL;
         if (path && is_model(cx, path))
@@ -121,8 +78,6 @@ const char *at_weights_kind(const at_weights *weights)
         {".lora_", "LoRA"},
         {"lora_unet_", "LoRA"},
         {"single_transformer_blocks.", "FluxTransformer2DModel"},
-        {"double_blocks.0.img_attn.", "Flux transformer, as its makers publish it"},
-        {"model.diffusion_model.", "Stable Diffusion checkpoint"},
         {"decoder.mid_block.attentions.", "AutoencoderKL"},
         {"encoder.block.0.layer.0.SelfAttention.", "T5EncoderModel"},
         {"encoder.layers.0.self_attn.", "CLIPTextModel"},
@@ -191,8 +146,8 @@ int at_models_list(at_context *cx, at_model_entry **entries)
     *entries = NULL;
     if (!at_ok(cx)) return 0;
     int count = 0;
-    char *folders[FOLDERS + 2];
-    int folder_count = model_folders(cx, folders);
+    char *folders[AT_SHARE_FOLDERS];
+    int folder_count = at_share_folders(cx, folders);
     for (int i = 0; i < folder_count && at_ok(cx); i++)
         list_folder(cx, folders[i], entries, &count);
     free_all(folders, folder_count);

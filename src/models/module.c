@@ -254,25 +254,33 @@ static bool walk(at_module *module, at_parameter_visitor visit, loader *l)
     return at_ok(module->cx);
 }
 
-at_module *at_module_load(at_context *cx, const char *folder, const char *wanted)
+at_module *at_module_load_weights(at_context *cx, at_config *config, at_weights *weights,
+                                  const char *what, const char *wanted)
 {
-    if (!at_ok(cx)) return NULL;
-    char *path = at_path_join(cx, folder, "config.json");
-    at_config *config = path ? at_config_read(cx, path) : NULL;
-    at_module *module = configured(cx, config, wanted);
-    at_config_free(config);
-    at_free(path);
+    at_module *module = at_ok(cx) && weights ? configured(cx, config, wanted) : NULL;
     if (!module) return NULL;
-    loader l = {.module = module, .what = folder, .weights = at_weights_open(cx, folder)};
-    module->weights = l.weights;
-    at_disown(cx, l.weights); /* the module lets them go, also when the context takes it along */
-    l.used = l.weights ? at_alloc(cx, (size_t)at_weights_count(l.weights), 1) : NULL;
+    module->weights = at_weights_keep(weights);
+    loader l = {.module = module, .what = what, .weights = weights};
+    l.used = at_alloc(cx, (size_t)at_weights_count(weights), 1);
     bool fine = l.used && walk(module, load_parameter, &l);
     if (fine) report_unused(&l);
     at_free(l.used);
     if (fine) return module;
     at_module_free(module);
     return NULL;
+}
+
+at_module *at_module_load(at_context *cx, const char *folder, const char *wanted)
+{
+    if (!at_ok(cx)) return NULL;
+    char *path = at_path_join(cx, folder, "config.json");
+    at_config *config = path ? at_config_read(cx, path) : NULL;
+    at_weights *weights = config ? at_weights_open(cx, folder) : NULL;
+    at_module *module = at_module_load_weights(cx, config, weights, folder, wanted);
+    at_weights_free(weights);
+    at_config_free(config);
+    at_free(path);
+    return module;
 }
 
 at_module *at_module_make(at_context *cx, at_config *config, const char *wanted, at_dtype dtype,
@@ -293,7 +301,7 @@ void at_module_free(at_module *module)
     for (int i = 0; i < module->count; i++) at_tensor_release(module->cx, *module->slots[i]);
     at_free(module->slots);
     for (int i = 0; i < module->list_count; i++) at_free(module->lists[i]);
-    at_weights_free(module->weights);
+    at_weights_drop(module->weights);
     at_free(module);
 }
 

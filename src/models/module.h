@@ -38,6 +38,11 @@ struct at_module {
    one). Freed with at_module_free, at the latest before the context. */
 at_module *at_module_load(at_context *cx, const char *folder, const char *wanted);
 
+/* The same from a configuration and weights under the class's names, wherever they come from, which
+   the module keeps. what: how messages call them. */
+at_module *at_module_load_weights(at_context *cx, at_config *config, struct at_weights *weights,
+                                  const char *what, const char *wanted);
+
 /* From the configuration alone: with random weights of a given dtype (f32, f16, bf16, or a block
    type where rows allow), scaled so that activations stay in range; or with none (AT_DTYPES), to
    count. For benchmarks and plans. */

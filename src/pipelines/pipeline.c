@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/threads.h"
 #include "formats/weights.h"
+#include "pipelines/parts.h"
 #include "tensor/pool.h"
 #include "text/tokenizer.h"
 #include <string.h>
@@ -21,6 +22,8 @@ static void close_component(at_component *c)
 {
     at_module_free(c->module);
     at_tokenizer_free(c->tokenizer);
+    at_config_free(c->config);
+    at_weights_drop(c->weights);
     at_free(c->name);
     at_free(c->class_name);
     at_free(c->folder);
@@ -32,6 +35,7 @@ static void destroy(void *object)
     for (int i = 0; i < p->count; i++) close_component(&p->components[i]);
     at_free(p->components);
     at_config_free(p->index);
+    cJSON_Delete(p->scheduler);
     at_free(p->folder);
     at_free(p);
 }
@@ -58,21 +62,22 @@ static void read_component(at_pipeline *p, at_component *c, const char *name)
         return;
     }
     c->class_name = at_copy_text(cx, class_name->valuestring);
-    if (c->folder && !at_folder_exists(c->folder))
-        at_fail(cx, AT_ERROR_FILE, "%s: the folder is missing (model_index.json names it)",
-                c->folder);
+}
+
+/* What model_index.json names must be there, or come from a file. */
+static void check_component(at_pipeline *p, const at_component *c)
+{
+    if (!c->class_name || c->weights || p->scheduler || !c->folder || at_folder_exists(c->folder))
+        return;
+    at_fail(p->cx, AT_ERROR_FILE, "%s: the folder is missing (model_index.json names it)",
+            c->folder);
 }
 
 static at_config *read_index(at_context *cx, const char *folder)
 {
     char *path = at_path_join(cx, folder, "model_index.json");
     at_config *index = NULL;
-    if (at_file_exists(folder)) {
-        at_weights_free(at_weights_open(cx, folder)); /* what is wrong with it goes first */
-        at_fail(cx, AT_ERROR_UNSUPPORTED,
-                "%s: single checkpoint files are not supported yet (give a Diffusers folder)",
-                folder);
-    } else if (path && at_folder_exists(folder) && !at_file_exists(path))
+    if (path && !at_file_exists(path))
         at_fail(cx, AT_ERROR_FORMAT, "%s: not a Diffusers folder (it has no model_index.json)",
                 folder);
     else if (path)
@@ -81,31 +86,45 @@ static at_config *read_index(at_context *cx, const char *folder)
     return index;
 }
 
-at_pipeline *at_pipeline_open(at_context *cx, const char *folder)
+static void read_components(at_pipeline *p)
 {
-    at_config *index = at_ok(cx) ? read_index(cx, folder) : NULL;
-    at_pipeline *p = index ? AT_NEW(cx, at_pipeline) : NULL;
-    if (!p) {
-        at_config_free(index);
-        return NULL;
-    }
-    p->cx = cx;
-    p->index = index;
-    p->folder = at_copy_text(cx, folder);
-    if (!at_own(cx, p, destroy)) return NULL;
-    p->class = class_of(cx, index);
     int count = 0;
+    p->class = at_ok(p->cx) ? class_of(p->cx, p->index) : NULL;
     while (p->class && p->class->components[count]) count++;
-    p->components = AT_NEW_ARRAY(cx, at_component, count);
+    p->components = AT_NEW_ARRAY(p->cx, at_component, count);
     if (p->components) p->count = count;
-    for (int i = 0; i < p->count && at_ok(cx); i++)
+    for (int i = 0; i < p->count && at_ok(p->cx); i++)
         read_component(p, &p->components[i], p->class->components[i]);
+}
+
+at_pipeline *at_pipeline_open_files(at_context *cx, const at_model_files *files)
+{
+    at_pipeline *p = at_ok(cx) ? AT_NEW(cx, at_pipeline) : NULL;
+    if (!p) return NULL;
+    p->cx = cx;
+    p->folder = at_copy_text(cx, files->model);
+    if (!at_own(cx, p, destroy)) return NULL;
+    at_layout *layout = NULL;
+    if (at_file_exists(files->model))
+        p->index = at_parts_index(cx, files->model, &layout);
+    else
+        p->index = read_index(cx, files->model);
+    if (p->index) read_components(p);
+    if (layout) at_parts_take_all(p, layout);
+    at_parts_take_files(p, files);
+    for (int i = 0; i < p->count && at_ok(cx); i++) check_component(p, &p->components[i]);
+    at_layout_free(layout);
     if (at_ok(cx)) return p;
     at_pipeline_free(p);
     return NULL;
 }
 
-static at_component *component_of(const at_pipeline *p, const char *name)
+at_pipeline *at_pipeline_open(at_context *cx, const char *path)
+{
+    return at_pipeline_open_files(cx, &(at_model_files){.model = path});
+}
+
+at_component *at_pipeline_component(const at_pipeline *p, const char *name)
 {
     for (int i = 0; i < p->count; i++)
         if (strcmp(p->components[i].name, name) == 0) return &p->components[i];
@@ -114,7 +133,7 @@ static at_component *component_of(const at_pipeline *p, const char *name)
 
 static at_component *needed(at_pipeline *p, const char *name)
 {
-    at_component *c = at_ok(p->cx) ? component_of(p, name) : NULL;
+    at_component *c = at_ok(p->cx) ? at_pipeline_component(p, name) : NULL;
     if (c && c->class_name) return c;
     return at_fail(p->cx, AT_ERROR_FORMAT, "%s: model_index.json has no \"%s\", which %s needs",
                    p->folder, name, p->class->name);
@@ -124,10 +143,10 @@ static at_component *needed(at_pipeline *p, const char *name)
 static size_t weight_bytes(at_context *cx, at_component *c)
 {
     if (c->bytes || !at_pool_budget(cx)) return c->bytes;
-    at_weights *weights = at_weights_open(cx, c->folder);
+    at_weights *weights = c->weights ? c->weights : at_weights_open(cx, c->folder);
     for (int64_t i = 0; i < at_weights_count(weights); i++)
         c->bytes += at_weights_at(weights, i)->bytes;
-    at_weights_free(weights);
+    if (!c->weights) at_weights_free(weights);
     return c->bytes;
 }
 
@@ -152,14 +171,23 @@ static void make_room(at_pipeline *p, size_t bytes)
     }
 }
 
+static at_module *load(at_pipeline *p, const at_component *c, const char *class_name)
+{
+    if (!c->weights) return at_module_load(p->cx, c->folder, class_name);
+    return at_module_load_weights(p->cx, c->config, c->weights, c->folder, class_name);
+}
+
 at_module *at_pipeline_module(at_pipeline *p, const char *component, const char *class_name)
 {
     at_component *c = needed(p, component);
     if (!c) return NULL;
+    if (p->scheduler && !c->weights && !at_folder_exists(c->folder))
+        return at_fail(p->cx, AT_ERROR_FORMAT, "%s: it holds no %s (give one by --%s)", p->folder,
+                       c->name, at_parts_option(c->name));
     if (!c->module) {
         double start = at_clock();
         make_room(p, weight_bytes(p->cx, c));
-        c->module = at_module_load(p->cx, c->folder, class_name ? class_name : c->class_name);
+        c->module = load(p, c, class_name ? class_name : c->class_name);
         p->load_seconds += at_clock() - start;
     }
     c->used = ++p->uses;
@@ -169,6 +197,10 @@ at_module *at_pipeline_module(at_pipeline *p, const char *component, const char 
 at_tokenizer *at_pipeline_tokenizer(at_pipeline *p, const char *component)
 {
     at_component *c = needed(p, component);
+    if (c && !c->tokenizer && !at_folder_exists(c->folder))
+        return at_fail(p->cx, AT_ERROR_FORMAT,
+                       "%s: a single file brings no %s (give its folder by --%s)", p->folder,
+                       c->class_name, at_parts_option(c->name));
     if (c && !c->tokenizer) {
         double start = at_clock();
         c->tokenizer = at_tokenizer_open_as(p->cx, c->folder, c->class_name);
@@ -180,6 +212,8 @@ at_tokenizer *at_pipeline_tokenizer(at_pipeline *p, const char *component)
 at_scheduler *at_pipeline_scheduler(at_pipeline *p, const char *sampler, const char *schedule)
 {
     at_component *c = needed(p, "scheduler");
+    if (c && p->scheduler)
+        return at_scheduler_make(p->cx, p->scheduler, p->folder, sampler, schedule);
     char *path = c ? at_path_join(p->cx, c->folder, "scheduler_config.json") : NULL;
     at_scheduler *s = path ? at_scheduler_load(p->cx, path, sampler, schedule) : NULL;
     at_free(path);

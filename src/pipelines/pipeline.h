@@ -19,9 +19,11 @@ typedef struct at_pipeline_class {
 } at_pipeline_class;
 
 typedef struct at_component {
-    char *name;       /* "text_encoder_2" */
-    char *class_name; /* "T5EncoderModel"; NULL where the index says null */
-    char *folder;
+    char *name;                 /* "text_encoder_2" */
+    char *class_name;           /* "T5EncoderModel"; NULL where the index says null */
+    char *folder;               /* or the file, or what stands for it in messages */
+    at_config *config;          /* of a network that has no folder, else NULL */
+    struct at_weights *weights; /* likewise, under the class's names */
     at_module *module;
     at_tokenizer *tokenizer;
     size_t bytes; /* of the module's weights, once asked for */
@@ -32,16 +34,21 @@ struct at_pipeline {
     at_context *cx;
     const at_pipeline_class *class;
     at_config *index; /* model_index.json */
-    char *folder;
+    char *folder;     /* or the file */
+    cJSON *scheduler; /* of a single file, else NULL */
     at_component *components;
     int count;
     int64_t uses;
     double load_seconds; /* spent on loading since the last at_pipeline_take_load_seconds */
 };
 
-/* Opens the model in a folder that exists; hub/load.c comes here from a name. The context owns it.
- */
-at_pipeline *at_pipeline_open(at_context *cx, const char *folder);
+/* Opens the model in a folder or file that exists; hub/load.c comes here from a name. The context
+   owns it. */
+at_pipeline *at_pipeline_open(at_context *cx, const char *path);
+at_pipeline *at_pipeline_open_files(at_context *cx, const at_model_files *files);
+
+/* The entry of a component that the class uses; NULL: it uses none of this name. */
+at_component *at_pipeline_component(const at_pipeline *pipeline, const char *name);
 
 /* The component, loaded now if it was not. class_name: what it must be (NULL: what the index says).
    The pipeline owns it; a later call may let it go, so ask again before each use. NULL and the

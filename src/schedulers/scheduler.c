@@ -3,7 +3,6 @@
 
 static const at_scheduler_class *const CLASSES[] = {
     &at_flow_match_euler,
-    &at_ddpm,
 };
 
 /* The options that --schedule switches, by its names. */
@@ -55,18 +54,18 @@ static void override_schedule(at_context *cx, cJSON *json, const char *schedule)
         set_bool(cx, json, SCHEDULES[i][1], strcmp(schedule, SCHEDULES[i][0]) == 0);
 }
 
-static at_config *read_config(at_context *cx, const char *path, const char *schedule)
+/* A configuration of its own from the options; what: the file. */
+static at_config *config_of(at_context *cx, const cJSON *options, const char *what,
+                            const char *schedule)
 {
-    if (!schedule) return at_config_read(cx, path);
-    cJSON *json = at_json_read(cx, path);
-    if (!json) return NULL;
-    if (!cJSON_IsObject(json))
-        at_fail(cx, AT_ERROR_FORMAT, "%s: not a JSON object", path);
-    else
+    cJSON *json = cJSON_Duplicate(options, true);
+    if (json && !cJSON_IsObject(json))
+        at_fail(cx, AT_ERROR_FORMAT, "%s: not a JSON object", what);
+    else if (json && schedule)
         override_schedule(cx, json, schedule);
-    char *text = at_ok(cx) ? cJSON_PrintUnformatted(json) : NULL;
+    char *text = json && at_ok(cx) ? cJSON_PrintUnformatted(json) : NULL;
     if (!text) at_fail(cx, AT_ERROR_MEMORY, "out of memory");
-    at_config *config = text ? at_config_parse(cx, text, strlen(text), path) : NULL;
+    at_config *config = text ? at_config_parse(cx, text, strlen(text), what) : NULL;
     cJSON_free(text);
     cJSON_Delete(json);
     return config;
@@ -75,7 +74,16 @@ static at_config *read_config(at_context *cx, const char *path, const char *sche
 at_scheduler *at_scheduler_load(at_context *cx, const char *path, const char *sampler,
                                 const char *schedule)
 {
-    at_config *config = read_config(cx, path, schedule);
+    cJSON *options = at_json_read(cx, path);
+    at_scheduler *s = options ? at_scheduler_make(cx, options, path, sampler, schedule) : NULL;
+    cJSON_Delete(options);
+    return s;
+}
+
+at_scheduler *at_scheduler_make(at_context *cx, const cJSON *options, const char *path,
+                                const char *sampler, const char *schedule)
+{
+    at_config *config = config_of(cx, options, path, schedule);
     const char *own = config ? at_config_text(cx, config, "_class_name", NULL) : NULL;
     const at_scheduler_class *class = at_ok(cx) ? class_of(cx, path, own, sampler) : NULL;
     at_scheduler *s = class ? at_alloc(cx, 1, class->size) : NULL;
@@ -97,7 +105,6 @@ void at_scheduler_free(at_context *cx, at_scheduler *s)
 {
     if (!s) return;
     if (s->class->reset) s->class->reset(cx, s);
-    if (s->class->destroy) s->class->destroy(cx, s);
     at_config_free(s->config);
     at_free(s->timesteps);
     at_free(s->sigmas);

@@ -1,6 +1,7 @@
 /* Models from the files of a folder: tokenizer.json, vocab.json + merges.txt, vocab.txt,
    sentencepiece. */
 #include "base/file.h"
+#include "text/byte_level.h"
 #include "text/folder.h"
 #include "text/unicode.h"
 #include <stdio.h>
@@ -52,23 +53,78 @@ static const cJSON *json_model(const at_folder *folder)
     return cJSON_GetObjectItemCaseSensitive(folder->tokenizer, "model");
 }
 
-/* The pair vocab.json and merges.txt. */
+static at_vocabulary *read_vocabulary(at_context *cx, const char *path)
+{
+    size_t size = 0;
+    char *text = read_text(cx, path, &size);
+    cJSON *json = text ? at_json_parse(cx, text, size, path) : NULL;
+    at_vocabulary *vocabulary = json ? at_vocabulary_parse(cx, json, path) : NULL;
+    cJSON_Delete(json);
+    at_free(text);
+    return vocabulary;
+}
+
+/* The bytes in CLIP's order: those with a character of their own come first. */
+static void add_bytes(at_context *cx, at_vocabulary *v, const char *suffix)
+{
+    for (int shown = 1; shown >= 0; shown--)
+        for (int byte = 0; byte < 256 && at_ok(cx); byte++) {
+            at_text text = {0};
+            if (at_bytes_hidden(byte) == byte ? !shown : shown) continue;
+            at_bytes_show(cx, (char[]){(char)byte}, 1, &text);
+            at_text_print(cx, &text, "%s", suffix);
+            if (at_ok(cx))
+                at_vocabulary_add(cx, v, text.data, text.size, (int32_t)at_vocabulary_count(v));
+            at_text_free(&text);
+        }
+}
+
+/* CLIP's vocabulary follows from its merges: all bytes, all bytes at a word's end, what the merges
+   make, then start and end. */
+static at_vocabulary *derive_vocabulary(at_context *cx, const char *merges_path)
+{
+    static const char *const special[] = {"<|startoftext|>", "<|endoftext|>"};
+    at_vocabulary *v = at_vocabulary_new(cx);
+    size_t total = 0, size;
+    char *text = v ? read_text(cx, merges_path, &total) : NULL;
+    if (text) add_bytes(cx, v, "");
+    if (text) add_bytes(cx, v, "</w>");
+    const char *at = text, *line;
+    while (text && at_ok(cx) && next_line(&at, text + total, &line, &size)) {
+        const char *space = memchr(line, ' ', size);
+        if (!space || (size >= 8 && memcmp(line, "#version", 8) == 0)) continue;
+        at_text token = {0};
+        at_text_add(cx, &token, line, (size_t)(space - line));
+        at_text_add(cx, &token, space + 1, size - (size_t)(space - line) - 1);
+        if (at_ok(cx))
+            at_vocabulary_add(cx, v, token.data, token.size, (int32_t)at_vocabulary_count(v));
+        at_text_free(&token);
+    }
+    at_free(text);
+    for (size_t i = 0; i < AT_COUNT(special) && v && at_ok(cx); i++)
+        at_vocabulary_add(cx, v, special[i], strlen(special[i]), (int32_t)at_vocabulary_count(v));
+    if (v && at_ok(cx)) at_vocabulary_finish(v);
+    if (at_ok(cx)) return v;
+    at_vocabulary_free(v);
+    return NULL;
+}
+
+/* The pair vocab.json and merges.txt; or, where tokenizer_config.json says so, CLIP's merges alone.
+ */
 static at_model *bpe_from_files(at_context *cx, const at_folder *folder,
                                 const at_bpe_options *options)
 {
     char *vocab_path = at_path_join(cx, folder->path, "vocab.json");
     char *merges_path = at_path_join(cx, folder->path, "merges.txt");
-    size_t size = 0;
-    char *text = vocab_path && merges_path ? read_text(cx, vocab_path, &size) : NULL;
-    cJSON *json = text ? at_json_parse(cx, text, size, vocab_path) : NULL;
-    at_vocabulary *vocabulary = json ? at_vocabulary_parse(cx, json, vocab_path) : NULL;
+    bool derived = at_folder_flag(folder, "vocabulary_from_merges", false);
+    at_vocabulary *vocabulary = !vocab_path || !merges_path ? NULL
+                                : derived                   ? derive_vocabulary(cx, merges_path)
+                                                            : read_vocabulary(cx, vocab_path);
     at_model *model = vocabulary ? at_bpe_new(cx, vocabulary, options) : NULL;
     if (model && !read_merges(cx, model, merges_path)) {
         at_model_free(model);
         model = NULL;
     }
-    cJSON_Delete(json);
-    at_free(text);
     at_free(vocab_path);
     at_free(merges_path);
     return model;

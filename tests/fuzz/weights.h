@@ -4,11 +4,13 @@
 
 #include "formats/weights.h"
 #include "fuzz.h"
+#include "models/layouts/layout.h"
 #include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* Opens the file and touches every byte of every tensor. */
+/* Opens the file, touches every byte of every tensor, and looks what it could be a checkpoint of.
+ */
 static inline int fuzz_weights(const uint8_t *data, size_t size)
 {
     int fd = memfd_create("fuzz", MFD_CLOEXEC);
@@ -26,6 +28,7 @@ static inline int fuzz_weights(const uint8_t *data, size_t size)
         free(values);
     }
     at_weights_metadata(w, "format");
+    at_layout_free(at_layout_of(cx, w));
     close(fd);
     fuzz_end(cx);
     return 0;

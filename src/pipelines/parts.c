@@ -1,0 +1,186 @@
+#include "pipelines/parts.h"
+#include "base/file.h"
+#include "base/share.h"
+#include <string.h>
+
+static at_config *config_of(at_context *cx, const cJSON *json, const char *what)
+{
+    char *text = cJSON_PrintUnformatted(json);
+    at_config *config = text ? at_config_parse(cx, text, strlen(text), what) : NULL;
+    if (!text) at_fail(cx, AT_ERROR_MEMORY, "out of memory");
+    cJSON_free(text);
+    return config;
+}
+
+/* The layout of a file; NULL and the error where it is of no known family. */
+static at_layout *layout_of(at_context *cx, const char *path)
+{
+    at_weights *weights = at_weights_open(cx, path);
+    at_layout *layout = weights ? at_layout_of(cx, weights) : NULL;
+    if (weights && !layout && at_ok(cx))
+        at_fail(cx, AT_ERROR_UNSUPPORTED,
+                "%s: not recognised as a checkpoint of any family that is known (its first tensor "
+                "is %s)",
+                path, at_weights_count(weights) ? at_weights_at(weights, 0)->name : "missing");
+    at_weights_free(weights);
+    return layout;
+}
+
+at_config *at_parts_index(at_context *cx, const char *path, at_layout **layout)
+{
+    *layout = layout_of(cx, path);
+    if (!*layout) return NULL;
+    if (!(*layout)->pipeline)
+        return at_fail(cx, AT_ERROR_FORMAT,
+                       "%s: holds %s, not a whole model (give it with -m MODEL and --%s)", path,
+                       (*layout)->family, at_parts_option((*layout)->parts[0].name));
+    return config_of(cx, (*layout)->index, path);
+}
+
+/* The configuration beside a lone file, where it is of the class. */
+static at_config *config_beside(at_context *cx, const char *file, const char *class_name)
+{
+    const char *slash = strrchr(file, '/');
+    char *path = slash ? at_format(cx, "%.*s/config.json", (int)(slash - file), file)
+                       : at_copy_text(cx, "config.json");
+    cJSON *json = at_file_exists(path) ? at_json_read(cx, path) : NULL;
+    const cJSON *own = cJSON_GetObjectItemCaseSensitive(json, "_class_name");
+    if (!own) own = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(json, "architectures"), 0);
+    bool fits = cJSON_IsString(own) && strcmp(own->valuestring, class_name) == 0;
+    at_config *config = fits ? at_config_read(cx, path) : NULL;
+    cJSON_Delete(json);
+    at_free(path);
+    return config;
+}
+
+static void replace_text(at_context *cx, char **text, const char *with)
+{
+    at_free(*text);
+    *text = at_copy_text(cx, with);
+}
+
+static void take(at_pipeline *p, at_component *c, const at_layout_part *part, const char *path,
+                 bool alone)
+{
+    at_context *cx = p->cx;
+    at_config_free(c->config);
+    at_weights_drop(c->weights);
+    c->config = alone ? config_beside(cx, path, part->class_name) : NULL;
+    if (!c->config && at_ok(cx)) c->config = config_of(cx, part->config, path);
+    c->weights = at_weights_keep(part->weights);
+    replace_text(cx, &c->folder, path);
+    if (!c->class_name) c->class_name = at_copy_text(cx, part->class_name);
+}
+
+static void take_tokenizer(at_pipeline *p, const char *name, const char *shared)
+{
+    at_component *c = at_pipeline_component(p, name);
+    char *folder = c && shared ? at_share_find(p->cx, shared) : NULL;
+    if (folder) replace_text(p->cx, &c->folder, folder);
+    at_free(folder);
+}
+
+void at_parts_take_all(at_pipeline *p, at_layout *layout)
+{
+    static const char *const tokenizers[] = {"tokenizer", "tokenizer_2"};
+    for (int i = 0; i < layout->count && at_ok(p->cx); i++) {
+        at_component *c = at_pipeline_component(p, layout->parts[i].name);
+        if (c) take(p, c, &layout->parts[i], p->folder, layout->count == 1);
+    }
+    for (int i = 0; i < 2 && at_ok(p->cx); i++)
+        take_tokenizer(p, tokenizers[i], layout->tokenizers[i]);
+    p->scheduler = cJSON_Duplicate(layout->scheduler, true);
+    if (!p->scheduler && at_ok(p->cx)) at_fail(p->cx, AT_ERROR_MEMORY, "out of memory");
+}
+
+/* ---- files of single components */
+
+static bool both_clip(const char *a, const char *b)
+{
+    return strncmp(a, "CLIPText", 8) == 0 && strncmp(b, "CLIPText", 8) == 0;
+}
+
+/* The part of the file that can be this component: of its name, or of its class. */
+static const at_layout_part *part_for(at_layout *layout, const at_component *c)
+{
+    const at_layout_part *named = at_layout_find(layout, c->name);
+    const char *class_name = c->class_name;
+    if (named && (!class_name || strcmp(named->class_name, class_name) == 0)) return named;
+    for (int i = 0; class_name && i < layout->count; i++) {
+        const at_layout_part *part = &layout->parts[i];
+        if (strcmp(part->class_name, class_name) == 0 || both_clip(part->class_name, class_name))
+            return part;
+    }
+    return NULL;
+}
+
+static void take_file(at_pipeline *p, at_component *c, const char *path)
+{
+    at_layout *layout = layout_of(p->cx, path);
+    const at_layout_part *part = layout ? part_for(layout, c) : NULL;
+    if (part)
+        take(p, c, part, path, layout->count == 1);
+    else if (layout)
+        at_fail(p->cx, AT_ERROR_FORMAT, "%s: holds %s, and no %s for --%s", path, layout->family,
+                c->class_name ? c->class_name : c->name, at_parts_option(c->name));
+    at_layout_free(layout);
+}
+
+static void take_folder(at_pipeline *p, at_component *c, const char *path)
+{
+    at_config_free(c->config);
+    at_weights_drop(c->weights);
+    c->config = NULL;
+    c->weights = NULL;
+    replace_text(p->cx, &c->folder, path);
+}
+
+static void take_path(at_pipeline *p, const char *name, const char *path)
+{
+    at_component *c = path && at_ok(p->cx) ? at_pipeline_component(p, name) : NULL;
+    if (!path || !at_ok(p->cx)) return;
+    if (!c)
+        at_fail(p->cx, AT_ERROR_ARGUMENT, "--%s: %s has none", at_parts_option(name),
+                p->class->name);
+    else if (at_folder_exists(path))
+        take_folder(p, c, path);
+    else if (strncmp(name, "tokenizer", 9) == 0)
+        at_fail(p->cx, AT_ERROR_FILE, "%s: no such folder (a tokenizer is one)", path);
+    else
+        take_file(p, c, path);
+}
+
+static const struct {
+    const char *component, *option;
+} options[] = {
+    {"unet", "transformer"},
+    {"transformer", "transformer"},
+    {"vae", "vae"},
+    {"text_encoder", "text-encoder"},
+    {"text_encoder_2", "text-encoder-2"},
+    {"text_encoder_3", "text-encoder-3"},
+    {"tokenizer", "tokenizer"},
+    {"tokenizer_2", "tokenizer-2"},
+    {"tokenizer_3", "tokenizer-3"},
+};
+
+const char *at_parts_option(const char *component)
+{
+    for (size_t i = 0; i < AT_COUNT(options); i++)
+        if (strcmp(options[i].component, component) == 0) return options[i].option;
+    return component;
+}
+
+void at_parts_take_files(at_pipeline *p, const at_model_files *files)
+{
+    if (!p->count || !at_ok(p->cx)) return;
+    bool unet = at_pipeline_component(p, "unet") != NULL;
+    take_path(p, unet ? "unet" : "transformer", files->transformer);
+    take_path(p, "vae", files->vae);
+    take_path(p, "text_encoder", files->text_encoder);
+    take_path(p, "text_encoder_2", files->text_encoder_2);
+    take_path(p, "text_encoder_3", files->text_encoder_3);
+    take_path(p, "tokenizer", files->tokenizer);
+    take_path(p, "tokenizer_2", files->tokenizer_2);
+    take_path(p, "tokenizer_3", files->tokenizer_3);
+}
