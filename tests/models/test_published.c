@@ -20,6 +20,18 @@ static const struct {
     {"stable-diffusion-xl-base-1.0/text_encoder", "CLIPTextModel", 123060480},
     {"stable-diffusion-xl-base-1.0/text_encoder_2", "CLIPTextModelWithProjection", 694659840},
     {"stable-diffusion-xl-refiner-1.0/unet", NULL, 2259526660},
+    {"HunyuanDiT-v1.1-Diffusers/transformer", NULL, 1516534048},
+    {"HunyuanDiT-v1.1-Diffusers/text_encoder", "BertModel", 352035840},
+    {"HunyuanDiT-v1.1-Diffusers/text_encoder_2", "T5EncoderModel", 1669958656},
+    {"HunyuanDiT-v1.1-Diffusers/vae", NULL, 83653863},
+    {"HunyuanDiT-v1.2-Diffusers/transformer", NULL, 1499952032},
+    {"HunyuanDiT-v1.2-Diffusers/text_encoder", "BertModel", 352035840},
+    {"HunyuanDiT-v1.2-Diffusers/text_encoder_2", "T5EncoderModel", 1669958656},
+    {"HunyuanDiT-v1.2-Diffusers/vae", NULL, 83653863},
+    {"HunyuanDiT-v1.2-Diffusers-Distilled/transformer", NULL, 1499952032},
+    {"Lumina-Image-2.0/transformer", NULL, 2609769152},
+    {"Lumina-Image-2.0/text_encoder", "Gemma2Model", 2614341888},
+    {"Lumina-Image-2.0/vae", NULL, 83819683},
 };
 
 static void test_parameters(void **state)
