@@ -229,7 +229,7 @@ static const cli_option sampling_options[] = {
     {"true-cfg", 0, CLI_NUMBER, "F",
      "true_cfg_scale of Flux: above 1, and with --negative, a second pass", "1", -1000, 1000},
     {"sampler", 0, CLI_WORD, "NAME",
-     "the scheduler's class by its short name; this version has flow_euler",
+     "the scheduler's class by its short name; this version has flow_euler and ddpm",
      "that of the model's folder"},
     {"schedule", 0, CLI_WORD, "NAME", "the sigmas: default, karras, exponential or beta",
      "that of the model's folder"},

@@ -3,6 +3,7 @@
 
 static const at_scheduler_class *const CLASSES[] = {
     &at_flow_match_euler,
+    &at_ddpm,
 };
 
 /* The options that --schedule switches, by its names. */
@@ -105,6 +106,7 @@ void at_scheduler_free(at_context *cx, at_scheduler *s)
 {
     if (!s) return;
     if (s->class->reset) s->class->reset(cx, s);
+    if (s->class->destroy) s->class->destroy(cx, s);
     at_config_free(s->config);
     at_free(s->timesteps);
     at_free(s->sigmas);

@@ -53,7 +53,8 @@ typedef struct at_scheduler_class {
                        at_noise *noise);
     at_tensor *(*add_noise)(at_context *cx, at_scheduler *s, at_tensor *sample, at_tensor *noise,
                             int index);
-    void (*reset)(at_context *cx, at_scheduler *s); /* lets history go; NULL: has none */
+    void (*reset)(at_context *cx, at_scheduler *s);   /* lets history go; NULL: has none */
+    void (*destroy)(at_context *cx, at_scheduler *s); /* lets tables go; NULL: has none */
 } at_scheduler_class;
 
 /* Readable by everybody. */
@@ -114,6 +115,6 @@ bool at_scheduler_schedule(at_context *cx, at_scheduler *s, int count);
 /* a x + b y */
 at_tensor *at_blend(at_context *cx, float a, at_tensor *x, float b, at_tensor *y);
 
-extern const at_scheduler_class at_flow_match_euler;
+extern const at_scheduler_class at_ddpm, at_flow_match_euler;
 
 #endif
