@@ -54,10 +54,11 @@ static void try_one(const cJSON *config, const char *key, const char *value)
 
 static void test_values(void **state)
 {
-    static const char *const names[] = {"flux_dev",    "clip_gelu_old_keys", "clip_projection",
-                                        "t5_gated",    "vae_flux",           "unet_xl",
-                                        "unet_pruned", "hunyuan_1_1_bf16",   "lumina2_uneven",
-                                        "bert_gelu",   "gemma2_listed_bf16", "mt5_gated_bf16"};
+    static const char *const names[] = {"flux_dev",      "clip_gelu_old_keys", "clip_projection",
+                                        "t5_gated",      "vae_flux",           "unet_xl",
+                                        "unet_pruned",   "hunyuan_1_1_bf16",   "lumina2_uneven",
+                                        "bert_gelu",     "gemma2_listed_bf16", "mt5_gated_bf16",
+                                        "sd3_dual_norm", "auraflow_both",      "umt5_gated"};
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char path[512];

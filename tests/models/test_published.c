@@ -32,6 +32,19 @@ static const struct {
     {"Lumina-Image-2.0/transformer", NULL, 2609769152},
     {"Lumina-Image-2.0/text_encoder", "Gemma2Model", 2614341888},
     {"Lumina-Image-2.0/vae", NULL, 83819683},
+    {"stable-diffusion-3-medium-diffusers/transformer", NULL, 2084951104},
+    {"stable-diffusion-3-medium-diffusers/vae", NULL, 83819683},
+    {"stable-diffusion-3-medium-diffusers/text_encoder", "CLIPTextModelWithProjection", 123650304},
+    {"stable-diffusion-3-medium-diffusers/text_encoder_2", "CLIPTextModelWithProjection",
+     694659840},
+    {"stable-diffusion-3-medium-diffusers/text_encoder_3", "T5EncoderModel", 4762310656},
+    {"stable-diffusion-3.5-medium/transformer", NULL, 2469663936},
+    {"stable-diffusion-3.5-large/transformer", NULL, 8146280768},
+    {"stable-diffusion-3.5-large-turbo/transformer", NULL, 8146280768},
+    {"AuraFlow/transformer", NULL, 6833439744},
+    {"AuraFlow/vae", NULL, 83653863},
+    {"AuraFlow/text_encoder", "UMT5EncoderModel", 1223550976},
+    {"AuraFlow-v0.3/transformer", NULL, 6858605568},
 };
 
 static void test_parameters(void **state)

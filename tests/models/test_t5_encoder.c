@@ -14,8 +14,8 @@ static void t5_matches(const char *name, const char *io)
 
 static void test_networks(void **state)
 {
-    static const char *const names[] = {"t5_gated", "t5_gated_f16", "t5_relu_old_keys",
-                                        "mt5_gated_bf16"};
+    static const char *const names[] = {"t5_gated",       "t5_gated_f16", "t5_relu_old_keys",
+                                        "mt5_gated_bf16", "umt5_gated",   "umt5_relu_f16"};
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         t5_matches(names[i], "io");

@@ -1,4 +1,5 @@
-"""tests/fixtures/networks/clip_* and t5_*: CLIPTextModel, CLIPTextModelWithProjection and T5EncoderModel of transformers.
+"""tests/fixtures/networks/clip_*, t5_* and umt5_*: CLIPTextModel, CLIPTextModelWithProjection, T5EncoderModel and
+UMT5EncoderModel of transformers.
 
 A case may have several inputs: io.safetensors and io_<name>.safetensors.
 """
@@ -7,7 +8,7 @@ import json
 
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, T5Config, T5EncoderModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, T5Config, T5EncoderModel, UMT5Config, UMT5EncoderModel
 
 from common import Inner, check_alive, fresh_folder, generator, redraw, report, round_parameters, save_tensors
 
@@ -35,6 +36,11 @@ T5 = {
                              vocab_size=50, layer_norm_epsilon=1e-3),
     "t5_gated_f16": dict(d_model=32, d_kv=8, num_heads=2, d_ff=48, num_layers=2, feed_forward_proj="gated-gelu",
                          vocab_size=60, relative_attention_num_buckets=10, relative_attention_max_distance=20),
+    # Every layer has a position bias of its own.
+    "umt5_gated": dict(d_model=20, d_kv=8, num_heads=3, d_ff=36, num_layers=3, feed_forward_proj="gated-gelu",
+                       vocab_size=66, relative_attention_num_buckets=12, relative_attention_max_distance=18),
+    "umt5_relu_f16": dict(d_model=24, d_kv=6, num_heads=2, d_ff=44, num_layers=2, feed_forward_proj="relu", vocab_size=54,
+                          relative_attention_num_buckets=8, relative_attention_max_distance=10, layer_norm_epsilon=1e-4),
 }
 
 
@@ -110,8 +116,9 @@ def make_clip(index, name, settings):
 
 def make_t5(index, name, settings):
     dtype = torch.float16 if "f16" in name else torch.float32
-    config = T5Config(**settings, is_encoder_decoder=False, use_cache=False)
-    model = redraw(T5EncoderModel(config), 400 + index)
+    config_class, cls = (UMT5Config, UMT5EncoderModel) if name.startswith("umt5") else (T5Config, T5EncoderModel)
+    config = config_class(**settings, is_encoder_decoder=False, use_cache=False)
+    model = redraw(cls(config), 400 + index)
     round_parameters(model, dtype)
     folder = fresh_folder("networks", name)
     length = 5 * config.relative_attention_max_distance // 4 + 3  # further apart than the last bucket begins
@@ -136,7 +143,7 @@ def make_t5(index, name, settings):
     if "old_keys" in name:
         older_config(folder)
         rewrite_weights(folder, lambda w: w | {"encoder.embed_tokens.weight": w["shared.weight"].clone()})
-    again = T5EncoderModel.from_pretrained(folder, dtype=torch.float32)
+    again = cls.from_pretrained(folder, dtype=torch.float32)
     assert torch.equal(again(ids, **extra).last_hidden_state, out.last_hidden_state)
     report(folder, f"std {out.last_hidden_state.std():.2f}, least {least:.3f} {where}")
 

@@ -9,6 +9,7 @@ typedef struct t5_config {
     int layers, heads, buckets, distance;
     at_activation activation;
     bool gated;
+    bool bias_per_layer; /* UMT5 */
     double eps;
 } t5_config;
 
@@ -18,14 +19,14 @@ typedef struct t5_block {
     at_activation activation;
     at_nn_norm attention_norm, feed_forward_norm;
     at_nn_linear q, k, v, o;
-    at_nn_linear wi_0, wi_1, wo; /* wi_0 is wi where the feed-forward has no gate */
+    at_tensor *relative_attention_bias; /* [buckets,heads]; NULL: the block's before it */
+    at_nn_linear wi_0, wi_1, wo;        /* wi_0 is wi where the feed-forward has no gate */
 } t5_block;
 
 typedef struct t5_encoder {
     at_module module;
     t5_config config;
     at_tensor *shared;
-    at_tensor *relative_attention_bias; /* [buckets,heads]; the first block's, used by all */
     t5_block *blocks;
     at_nn_norm final_layer_norm;
 } t5_encoder;
@@ -63,10 +64,10 @@ static int bucket_of(const t5_config *c, int64_t key_minus_query)
 }
 
 /* [1,H,N,N], plus the padding's -FLT_MAX where a mask is given: [B,H,N,N] */
-static at_tensor *position_bias(at_context *cx, const t5_encoder *m, int64_t N, at_tensor *mask)
+static at_tensor *position_bias(at_context *cx, const t5_config *c, at_tensor *table, int64_t N,
+                                at_tensor *mask)
 {
-    const t5_config *c = &m->config;
-    at_tensor *table = at_contiguous(cx, at_cast(cx, m->relative_attention_bias, AT_F32));
+    table = at_contiguous(cx, at_cast(cx, table, AT_F32));
     at_tensor *bias = at_new(cx, AT_F32, 1, c->heads, N, N);
     if (!table || !bias) return NULL;
     const float *by_bucket = table->data;
@@ -88,9 +89,12 @@ at_tensor *at_t5_encode(at_context *cx, const at_module *module, at_tensor *ids,
     const t5_encoder *m = (const t5_encoder *)module;
     at_scope s = at_scope_begin(cx);
     at_tensor *x = at_embedding(cx, m->shared, ids); /* [B,N,D] */
-    at_tensor *bias = position_bias(cx, m, at_dim(ids, 1), mask);
+    at_tensor *bias = NULL;
     for (int i = 0; i < m->config.layers; i++) {
-        block(cx, &m->blocks[i], &x, bias);
+        const t5_block *b = &m->blocks[i];
+        if (b->relative_attention_bias)
+            bias = position_bias(cx, &m->config, b->relative_attention_bias, at_dim(ids, 1), mask);
+        block(cx, b, &x, bias);
         at_scope_keep(cx, s, &x, &bias, NULL);
     }
     x = at_rms_normalize(cx, &m->final_layer_norm, x);
@@ -98,7 +102,7 @@ at_tensor *at_t5_encode(at_context *cx, const at_module *module, at_tensor *ids,
     return x;
 }
 
-static void bind_block(at_binder *b, t5_block *m, const t5_config *c)
+static void bind_block(at_binder *b, t5_block *m, const t5_config *c, bool own_bias)
 {
     int64_t inner = c->heads * c->head_dim;
     m->heads = c->heads;
@@ -108,6 +112,9 @@ static void bind_block(at_binder *b, t5_block *m, const t5_config *c)
     at_bind_linear(b, "layer.0.SelfAttention.k", &m->k, c->width, inner, AT_NO_BIAS);
     at_bind_linear(b, "layer.0.SelfAttention.v", &m->v, c->width, inner, AT_NO_BIAS);
     at_bind_linear(b, "layer.0.SelfAttention.o", &m->o, inner, c->width, AT_NO_BIAS);
+    if (own_bias)
+        at_bind_embedding(b, "layer.0.SelfAttention.relative_attention_bias",
+                          &m->relative_attention_bias, c->buckets, c->heads);
     at_bind_rms_norm(b, "layer.0.layer_norm", &m->attention_norm, c->width, c->eps);
     at_bind_linear(b, c->gated ? "layer.1.DenseReluDense.wi_0" : "layer.1.DenseReluDense.wi",
                    &m->wi_0, c->width, c->inner, AT_NO_BIAS);
@@ -122,9 +129,8 @@ static void bind(at_binder *b, at_module *module)
     t5_encoder *m = (t5_encoder *)module;
     const t5_config *c = &m->config;
     at_bind_embedding(b, "shared", &m->shared, c->vocabulary, c->width);
-    at_bind_embedding(b, "encoder.block.0.layer.0.SelfAttention.relative_attention_bias",
-                      &m->relative_attention_bias, c->buckets, c->heads);
-    AT_BIND_LIST(b, "encoder.block", c->layers, bind_block, m->blocks, c);
+    AT_BIND_LIST(b, "encoder.block", c->layers, bind_block, m->blocks, c,
+                 c->bias_per_layer || i_ == 0);
     at_bind_rms_norm(b, "encoder.final_layer_norm", &m->final_layer_norm, c->width, c->eps);
 }
 
@@ -143,7 +149,7 @@ static void configure_feed_forward(at_context *cx, at_config *k, t5_config *c, c
                 at_config_what(k), act);
 }
 
-/* What T5Config and MT5Config say where a file is silent. */
+/* What T5Config, MT5Config and UMT5Config say where a file is silent. */
 typedef struct t5_defaults {
     int vocabulary, inner, layers, heads;
     const char *feed_forward;
@@ -153,7 +159,7 @@ static void configure_as(at_context *cx, at_config *k, at_module *module, const 
 {
     t5_encoder *m = (t5_encoder *)module;
     t5_config *c = &m->config;
-    static const char *const harmless[] = {"eos_token_id", NULL};
+    static const char *const harmless[] = {"eos_token_id", "scalable_attention", NULL};
     at_config_ignore_hf(k);
     at_config_ignore(k, harmless);
     c->vocabulary = at_config_range(cx, k, "vocab_size", usual->vocabulary, 1, 1 << 24);
@@ -184,6 +190,12 @@ static void configure_mt5(at_context *cx, at_config *k, at_module *module)
     configure_as(cx, k, module, &(t5_defaults){250112, 1024, 8, 6, "gated-gelu"});
 }
 
+static void configure_umt5(at_context *cx, at_config *k, at_module *module)
+{
+    ((t5_encoder *)module)->config.bias_per_layer = true;
+    configure_mt5(cx, k, module);
+}
+
 static const at_alias aliases[] = {{"^shared.weight", "encoder.embed_tokens.weight"}, {NULL, NULL}};
 static const char *const ignored[] = {"encoder.embed_tokens.weight", NULL};
 
@@ -200,6 +212,15 @@ const at_module_class at_mt5_encoder_class = {
     .name = "MT5EncoderModel",
     .size = sizeof(t5_encoder),
     .configure = configure_mt5,
+    .bind = bind,
+    .aliases = aliases,
+    .ignored = ignored,
+};
+
+const at_module_class at_umt5_encoder_class = {
+    .name = "UMT5EncoderModel",
+    .size = sizeof(t5_encoder),
+    .configure = configure_umt5,
     .bind = bind,
     .aliases = aliases,
     .ignored = ignored,

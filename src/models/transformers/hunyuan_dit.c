@@ -1,4 +1,5 @@
 #include "models/transformers/hunyuan_dit.h"
+#include "nn/patches.h"
 #include <math.h>
 #include <string.h>
 
@@ -185,14 +186,6 @@ at_tensor *at_hunyuan_dit_rope(at_context *cx, const at_module *module, int64_t 
                            10000.0);
 }
 
-/* Patches [B,N,p*p*C] with features in the order (dy, dx, c) back to a picture [B,h*p,w*p,C] */
-static at_tensor *unpatchify(at_context *cx, at_tensor *x, int64_t h, int64_t w, int64_t p)
-{
-    int64_t B = at_dim(x, 0), C = at_dim(x, 2) / (p * p);
-    x = at_transpose(cx, at_view(cx, x, B, h, w, p, p, C), 0, 1, 3, 2, 4, 5);
-    return at_view(cx, x, B, h * p, w * p, C);
-}
-
 at_tensor *at_hunyuan_dit_forward(at_context *cx, const at_module *module,
                                   const at_hunyuan_dit_inputs *in)
 {
@@ -210,7 +203,7 @@ at_tensor *at_hunyuan_dit_forward(at_context *cx, const at_module *module,
     at_tensor *p[2]; /* AdaLayerNormContinuous: scale, shift */
     at_modulation_pieces(cx, &m->norm_out, known.temb, 2, p);
     x = at_project(cx, &m->proj_out, at_norm_modulate(cx, x, p[1], p[0], 1e-6f));
-    x = unpatchify(cx, x, h, w, m->config.patch_size);
+    x = at_unpatchify(cx, x, h, w, m->config.patch_size);
     at_scope_end(cx, s, &x, NULL);
     return x;
 }
