@@ -64,8 +64,12 @@ typedef struct at_generate_options {
     const char *schedule; /* "karras", "beta", ...; NULL: that of the model's folder */
     int max_sequence_length; /* tokens of the long text encoder */
     bool resolution_binning;
-    const char *latents;      /* safetensors file: `latents` [B,C,h,w] f32 in place of the seed */
-    const char *save_latents; /* writes the final latents there, the same form */
+    double guidance_rescale;   /* 0 to 1: how much of the deviation that guidance adds goes */
+    const char *system_prompt; /* Lumina 2: before the prompt; NULL: the reference's */
+    double cfg_trunc_ratio;    /* Lumina 2: the share of the steps that is guided; 0 is 1 */
+    bool no_cfg_normalization; /* Lumina 2: guided results keep their length */
+    const char *latents;       /* safetensors file: `latents` [B,C,h,w] f32 in place of the seed */
+    const char *save_latents;  /* writes the final latents there, the same form */
 } at_generate_options;
 
 /* Seconds. */

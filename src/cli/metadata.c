@@ -86,6 +86,12 @@ char *cli_settings_command(at_context *cx, const cli_settings *s, int index)
     if (g->rng != AT_RNG_CPU) add_option(cx, &text, "rng", rng_name(g->rng));
     add_whole(cx, &text, "max-sequence-length", (uint64_t)u->max_sequence_length);
     if (g->resolution_binning) at_text_print(cx, &text, " --resolution-binning");
+    if (g->guidance_rescale != 0)
+        add_option(cx, &text, "guidance-rescale", number_text(digits, g->guidance_rescale));
+    add_option(cx, &text, "system-prompt", g->system_prompt);
+    if (g->cfg_trunc_ratio != 0)
+        add_option(cx, &text, "cfg-trunc-ratio", number_text(digits, g->cfg_trunc_ratio));
+    if (g->no_cfg_normalization) at_text_print(cx, &text, " --no-cfg-normalization");
     add_option(cx, &text, "latents", g->latents);
     add_option(cx, &text, "device", s->device);
     add_option(cx, &text, "precision", s->precision);
@@ -148,6 +154,10 @@ cJSON *cli_settings_json(at_context *cx, const cli_settings *s, int index)
     cJSON_AddStringToObject(json, "rng", rng_name(u->rng));
     cJSON_AddNumberToObject(json, "max_sequence_length", u->max_sequence_length);
     cJSON_AddBoolToObject(json, "resolution_binning", u->resolution_binning);
+    cJSON_AddNumberToObject(json, "guidance_rescale", u->guidance_rescale);
+    add_text(json, "system_prompt", u->system_prompt);
+    cJSON_AddNumberToObject(json, "cfg_trunc_ratio", u->cfg_trunc_ratio);
+    cJSON_AddBoolToObject(json, "cfg_normalization", !u->no_cfg_normalization);
     add_text(json, "latents", s->given.latents);
     cJSON_AddStringToObject(json, "device", s->device ? s->device : "auto");
     cJSON_AddStringToObject(json, "precision", s->precision ? s->precision : "auto");

@@ -7,7 +7,12 @@
 #include "text/tokenizer.h"
 #include <string.h>
 
-static const at_pipeline_class *const classes[] = {&at_flux_pipeline_class};
+static const at_pipeline_class *const classes[] = {
+    &at_flux_pipeline_class,
+    &at_hunyuan_dit_pipeline_class,
+    &at_lumina2_pipeline_class,
+    &at_lumina2_text2img_pipeline_class,
+};
 
 static const at_pipeline_class *class_of(at_context *cx, at_config *index)
 {
@@ -192,6 +197,17 @@ at_module *at_pipeline_module(at_pipeline *p, const char *component, const char 
     }
     c->used = ++p->uses;
     return c->module;
+}
+
+at_module *at_pipeline_module_of(at_pipeline *p, const char *component,
+                                 const char *const *class_names)
+{
+    const at_component *c = needed(p, component);
+    if (!c) return NULL;
+    for (const char *const *name = class_names; *name; name++)
+        if (strcmp(*name, c->class_name) == 0) return at_pipeline_module(p, component, *name);
+    return at_fail(p->cx, AT_ERROR_UNSUPPORTED, "%s: %s of class %s is not supported", p->folder,
+                   component, c->class_name);
 }
 
 at_tokenizer *at_pipeline_tokenizer(at_pipeline *p, const char *component)

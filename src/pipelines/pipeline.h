@@ -54,6 +54,9 @@ at_component *at_pipeline_component(const at_pipeline *pipeline, const char *nam
    The pipeline owns it; a later call may let it go, so ask again before each use. NULL and the
    error on failure. */
 at_module *at_pipeline_module(at_pipeline *pipeline, const char *component, const char *class_name);
+/* The same where the index may name any of several classes (until NULL) with one forward. */
+at_module *at_pipeline_module_of(at_pipeline *pipeline, const char *component,
+                                 const char *const *class_names);
 at_tokenizer *at_pipeline_tokenizer(at_pipeline *pipeline, const char *component);
 
 /* A new scheduler from scheduler/scheduler_config.json, for one run: at_scheduler_free. */
@@ -62,6 +65,7 @@ at_scheduler *at_pipeline_scheduler(at_pipeline *pipeline, const char *sampler,
 
 double at_pipeline_take_load_seconds(at_pipeline *pipeline);
 
-extern const at_pipeline_class at_flux_pipeline_class;
+extern const at_pipeline_class at_flux_pipeline_class, at_hunyuan_dit_pipeline_class,
+    at_lumina2_pipeline_class, at_lumina2_text2img_pipeline_class;
 
 #endif

@@ -214,6 +214,11 @@ int32_t at_tokenizer_pad_id(const at_tokenizer *t)
     return t ? t->pad_id : -1;
 }
 
+bool at_tokenizer_pads_left(const at_tokenizer *t)
+{
+    return t && t->pad_left;
+}
+
 int32_t at_tokenizer_bos_id(const at_tokenizer *t)
 {
     return t ? t->bos_id : -1;

@@ -65,6 +65,9 @@ int32_t at_tokenizer_pad_id(const at_tokenizer *tokenizer);
 int32_t at_tokenizer_bos_id(const at_tokenizer *tokenizer);
 int32_t at_tokenizer_eos_id(const at_tokenizer *tokenizer);
 
+/* Padding goes before the text: padding_side of tokenizer_config.json. */
+bool at_tokenizer_pads_left(const at_tokenizer *tokenizer);
+
 /* model_max_length of tokenizer_config.json; 0: no limit is given. */
 size_t at_tokenizer_max_length(const at_tokenizer *tokenizer);
 

@@ -1,123 +1,16 @@
 /* FluxPipeline against Diffusers': two tiny random folders, and the embedded model. */
-#include "base/file.h"
-#include "base/json.h"
-#include "files.h"
-#include "formats/safetensors.h"
-#include "kernels/kernels.h"
-#include "parity.h"
-#include "pipelines/pipeline.h"
-#include <atelier/image.h>
-
-static const cJSON *item(const cJSON *object, const char *key)
-{
-    return cJSON_GetObjectItemCaseSensitive(object, key);
-}
-
-static double number(const cJSON *object, const char *key)
-{
-    const cJSON *found = item(object, key);
-    return found ? found->valuedouble : 0.0;
-}
-
-static bool is_true(const cJSON *object, const char *key)
-{
-    return cJSON_IsTrue(item(object, key));
-}
-
-/* The options of a case of cases.json or golden.json. */
-static at_generate_options options_of(const cJSON *c)
-{
-    return (at_generate_options){
-        .prompt = cJSON_GetStringValue(item(c, "prompt")),
-        .negative = cJSON_GetStringValue(item(c, "negative_prompt")),
-        .width = (int)number(c, "width"),
-        .height = (int)number(c, "height"),
-        .steps = (int)number(c, "num_inference_steps"),
-        .has_guidance = true,
-        .guidance = number(c, "guidance_scale"),
-        .true_guidance = number(c, "true_cfg_scale"),
-        .seed = (uint64_t)number(c, "seed"),
-        .count = (int)number(c, "count"),
-        .max_sequence_length = (int)number(c, "max_sequence_length"),
-        .save_latents = in_folder("final.safetensors"),
-    };
-}
-
-/* dB between 8-bit pictures: ours, and theirs of three channels. */
-static double psnr(const at_image *ours, const uint8_t *theirs)
-{
-    const uint8_t *pixels = ours->pixels;
-    int64_t n = (int64_t)ours->width * ours->height * 3;
-    double squares = 0;
-    for (int64_t i = 0; i < n; i++) squares += (pixels[i] - theirs[i]) * (pixels[i] - theirs[i]);
-    return squares > 0 ? 10.0 * log10(255.0 * 255.0 * (double)n / squares) : INFINITY;
-}
-
-static void check_latents(at_context *cx, at_tensor *theirs)
-{
-    at_weights *file = at_weights_open(cx, in_folder("final.safetensors"));
-    assert_parity(cx, fixture(cx, file, "latents"), theirs, 1e-3);
-    at_weights_free(file);
-}
-
-static void run_case(at_pipeline *p, const char *model, const cJSON *c)
-{
-    char path[512];
-    at_context *cx = p->cx;
-    at_scope scope = at_scope_begin(cx);
-    snprintf(path, sizeof path, "%s/%s", model, cJSON_GetStringValue(item(c, "file")));
-    at_weights *io = at_weights_open(cx, path);
-    at_generate_options o = options_of(c);
-    if (is_true(c, "latents_given")) { /* the fixture's name for them is another */
-        at_tensor *given = fixture(cx, io, "initial_latents_nchw");
-        o.latents = in_folder("given.safetensors");
-        at_safetensors_write(cx, o.latents, 1, (const char *[]){"latents"}, &given, NULL);
-    }
-    at_generation *made = at_generate_many(p, &o);
-    assert_fine(cx);
-    assert_int_equal(made->count, o.count);
-    assert_int_equal(made->used.steps, o.steps);
-    check_latents(cx, fixture(cx, io, "final_latents"));
-    at_tensor *pictures = fixture(cx, io, "image_u8"); /* [B,H,W,3] */
-    for (int i = 0; i < made->count; i++) {
-        const at_image *image = made->images[i];
-        assert_int_equal(image->width, at_dim(pictures, 2));
-        assert_int_equal(image->height, at_dim(pictures, 1));
-        assert_int_equal(image->channels, 3);
-        int64_t each = (int64_t)image->width * image->height * 3;
-        assert_true(psnr(image, (const uint8_t *)pictures->data + i * each) >= 50.0);
-    }
-    at_generation_free(made);
-    at_weights_free(io);
-    at_scope_end(cx, scope, NULL);
-}
-
-static void run_folder(const char *model)
-{
-    char path[512];
-    at_context *cx = f32_context();
-    at_pipeline *p = at_pipeline_open(cx, model);
-    assert_fine(cx);
-    assert_string_equal(p->class->name, "FluxPipeline");
-    snprintf(path, sizeof path, "%s/cases.json", model);
-    cJSON *cases = at_json_read(cx, path);
-    const cJSON *c;
-    assert_true(cJSON_GetArraySize(cases) > 4);
-    cJSON_ArrayForEach(c, cases) run_case(p, model, c);
-    cJSON_Delete(cases);
-    at_context_free(cx);
-}
+#include "runs.h"
 
 static void test_dev(void **state)
 {
     (void)state;
-    run_folder(AT_FIXTURES "/pipelines/flux_tiny_dev");
+    run_folder(AT_FIXTURES "/pipelines/flux_tiny_dev", "FluxPipeline", 10);
 }
 
 static void test_schnell(void **state)
 {
     (void)state;
-    run_folder(AT_FIXTURES "/pipelines/flux_tiny_schnell");
+    run_folder(AT_FIXTURES "/pipelines/flux_tiny_schnell", "FluxPipeline", 6);
 }
 
 static void check_golden(at_pipeline *p, const cJSON *c)
@@ -194,16 +87,7 @@ static void test_seeds(void **state)
     at_context_free(cx);
 }
 
-static void refuse(const at_generate_options *o, at_status status, const char *word)
-{
-    at_context *cx = f32_context();
-    at_pipeline *p = at_pipeline_open(cx, AT_FIXTURES "/pipelines/flux_tiny_dev");
-    assert_fine(cx);
-    assert_null(at_generate_many(p, o));
-    assert_int_equal(at_error_status(cx), status);
-    if (!strstr(at_error_text(cx), word)) fail_msg("no \"%s\" in: %s", word, at_error_text(cx));
-    at_context_free(cx);
-}
+#define DEV AT_FIXTURES "/pipelines/flux_tiny_dev"
 
 static void test_refusals(void **state)
 {
@@ -211,22 +95,22 @@ static void test_refusals(void **state)
     const at_generate_options small = {.prompt = "a", .width = 32, .height = 32, .steps = 1};
     at_generate_options o = small;
     o.height = 15;
-    refuse(&o, AT_ERROR_ARGUMENT, "16 pixels");
+    refuse(DEV, &o, AT_ERROR_ARGUMENT, "16 pixels");
     o = small;
     o.max_sequence_length = 513;
-    refuse(&o, AT_ERROR_ARGUMENT, "512");
+    refuse(DEV, &o, AT_ERROR_ARGUMENT, "512");
     o = small;
     o.steps = -1;
-    refuse(&o, AT_ERROR_ARGUMENT, "steps");
+    refuse(DEV, &o, AT_ERROR_ARGUMENT, "steps");
     o = small;
     o.resolution_binning = true;
-    refuse(&o, AT_ERROR_UNSUPPORTED, "binning");
+    refuse(DEV, &o, AT_ERROR_UNSUPPORTED, "binning");
     o = small;
     o.sampler = "no_such";
-    refuse(&o, AT_ERROR_UNSUPPORTED, "no_such");
+    refuse(DEV, &o, AT_ERROR_UNSUPPORTED, "no_such");
     o = small;
     o.latents = AT_FIXTURES "/pipelines/flux_tiny_dev/case_0.safetensors";
-    refuse(&o, AT_ERROR_FORMAT, "latents");
+    refuse(DEV, &o, AT_ERROR_FORMAT, "latents");
 }
 
 /* What the reference takes for options that are left out; sizes round down to whole tokens. */

@@ -14,7 +14,7 @@ from pathlib import Path
 import sentencepiece
 from sentencepiece import sentencepiece_model_pb2
 from tokenizers import pre_tokenizers
-from transformers import CLIPTokenizer, T5TokenizerFast
+from transformers import BertTokenizer, CLIPTokenizer, GemmaTokenizer, T5TokenizerFast
 
 CORPUS = """a red heart on a blue background
 the quick brown fox jumps over the lazy dog, twice; don't they?
@@ -105,3 +105,44 @@ def rewrite(cls, folder):
     path = folder / "tokenizer_config.json"
     config = {k: v for k, v in json.loads(path.read_text()).items() if k not in ("is_local", "local_files_only")}
     path.write_text(json.dumps(config, indent=1) + "\n")
+
+
+CHINESE = "一个宇航员在骑马画红色的心，蓝天白云下有三只小猫。模糊低质量"
+
+
+def bert(folder, length, fast=False):
+    """Words of the sentences, their pieces, and Chinese characters, which always stand alone."""
+    words = Counter(w for line in CORPUS for w in re.findall(r"[a-z]+|[0-9]+|[^\sa-z0-9]", line.lower()))
+    known = sorted(words, key=lambda w: (-words[w], w))[:40]
+    letters = sorted({c for w in words for c in w})
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *dict.fromkeys(CHINESE), *known, *letters]
+    vocabulary = list(dict.fromkeys(vocabulary)) + [f"##{c}" for c in letters if c.isalnum()]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "vocab.txt").write_text("".join(f"{w}\n" for w in vocabulary), "utf-8")
+    (folder / "tokenizer_config.json").write_text(json.dumps(
+        {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": length}, indent=1) + "\n")
+    if fast:
+        rewrite(BertTokenizer, folder)
+    return len(vocabulary)
+
+
+def gemma(folder, pieces):
+    """tokenizer.json alone, as Gemma's folders have it; padding on the left, as published."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as work:
+        corpus = Path(work) / "corpus.txt"
+        corpus.write_text("\n".join(CORPUS + [CHINESE]), "utf-8")
+        sentencepiece.SentencePieceTrainer.train(
+            input=str(corpus), model_prefix=f"{work}/tokenizer", vocab_size=pieces, model_type="bpe", byte_fallback=True,
+            normalization_rule_name="identity", add_dummy_prefix=False, remove_extra_whitespaces=False, pad_id=0, eos_id=1,
+            bos_id=2, unk_id=3, pad_piece="<pad>", bos_piece="<bos>", eos_piece="<eos>", num_threads=1, minloglevel=2,
+            character_coverage=1.0, hard_vocab_limit=False)
+        Path(work, "tokenizer_config.json").write_text(json.dumps(
+            {"tokenizer_class": "GemmaTokenizer", "add_bos_token": True, "add_eos_token": False}))
+        tokenizer = GemmaTokenizer.from_pretrained(work)
+        tokenizer.padding_side = "left"
+        tokenizer.save_pretrained(folder)
+    path = folder / "tokenizer_config.json"
+    config = {k: v for k, v in json.loads(path.read_text()).items() if k not in ("is_local", "local_files_only")}
+    path.write_text(json.dumps(config, indent=1) + "\n")
+    return len(tokenizer)

@@ -1,0 +1,56 @@
+/* One call of a pipeline that goes from words through latents to pictures: what all of these have
+   in common. A pipeline declares an at_latent_class; its run's struct begins with an at_latent_run,
+   and its `generate` is at_latent_generate. */
+#ifndef AT_LATENT_RUN_H
+#define AT_LATENT_RUN_H
+
+#include "pipelines/pipeline.h"
+
+typedef struct at_latent_run {
+    at_context *cx;
+    at_pipeline *pipeline;
+    const at_generate_options *options; /* complete */
+    int64_t height, width;              /* of the latents */
+    at_scheduler *scheduler;
+    at_noise *noise; /* a stream for each picture */
+} at_latent_run;
+
+typedef struct at_latent_class {
+    size_t size; /* of the run's struct, which begins with an at_latent_run */
+    /* Fills in the reference's defaults and checks its limits; scale: pixels a latent. */
+    bool (*settle)(at_pipeline *pipeline, at_generate_options *o, int scale);
+    void (*encode)(at_latent_run *run); /* the prompts */
+    /* The network and what stays the same from step to step; sets the scheduler's steps. */
+    void (*prepare)(at_latent_run *run);
+    at_tensor *(*denoise)(at_latent_run *run); /* -> latents [B,h,w,C], as the autoencoder codes */
+} at_latent_class;
+
+at_generation *at_latent_generate(at_pipeline *pipeline, const at_generate_options *options,
+                                  const at_latent_class *class);
+
+/* ---- for the classes */
+
+/* What a pipeline takes where the options say nothing, and its limits. */
+typedef struct at_latent_defaults {
+    int size; /* pixels of a side */
+    int unit; /* sides are multiples of it */
+    int steps;
+    double guidance;
+    int tokens, most_tokens; /* max_sequence_length */
+} at_latent_defaults;
+
+bool at_latent_settle(at_context *cx, at_generate_options *o, const at_latent_defaults *d);
+
+/* [B,h,w,C]: the noise of the seeds, or the caller's file. */
+at_tensor *at_latent_noise(at_latent_run *run, int64_t channels);
+
+/* Steps of a flow, which the scheduler shifts for so many tokens: from sigmas of equal parts down
+   from 1 where `equal`, else its own. */
+void at_latent_set_flow(at_latent_run *run, int64_t tokens, bool equal);
+
+/* All steps of the scheduler. predict: what the network says to latents, scaled for it, at the
+   scheduler's step i. */
+at_tensor *at_latent_steps(at_latent_run *run, at_tensor *latents,
+                           at_tensor *(*predict)(at_latent_run *run, at_tensor *latents, int i));
+
+#endif

@@ -1,0 +1,213 @@
+"""Runs the binary on random HunyuanDiTPipeline and Lumina2Pipeline folders that no fixture holds, beside Diffusers.
+
+    heldout_text_dits.py build/atelier --seeds 0:20 [--only hunyuan|lumina2] [--keep FOLDER]
+
+As heldout.py, whose texts, autoencoders and comparison it takes: a seed makes one tiny folder (random sizes, options, file
+forms) and a few runs on it. Latents must agree to max|a-b|/std(b) <= 1e-3, pictures to 40 dB.
+"""
+
+import argparse
+import logging
+import random
+import shutil
+import subprocess
+import tempfile
+import warnings
+from pathlib import Path
+
+import diffusers
+import torch
+import transformers
+from diffusers import (AutoencoderKL, DDPMScheduler, FlowMatchEulerDiscreteScheduler, HunyuanDiT2DModel, HunyuanDiTPipeline,
+                       Lumina2Pipeline, Lumina2Transformer2DModel)
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from transformers import (AutoTokenizer, BertConfig, BertModel, BertTokenizer, Gemma2Config, Gemma2Model, T5EncoderModel,
+                          T5TokenizerFast)
+
+import heldout
+import pipeline_runs
+import tiny_tokenizers
+from common import redraw
+from networks_bert_gemma2 import redraw_gemma
+
+HAN = ["一个宇航员在骑马", "红色的心，蓝天白云", "三只小猫！！模糊低质量", "东京の夜", "彝族服饰的老人😀"]
+
+
+def vae(r):
+    groups = r.choice([1, 2, 3, 4])
+    return AutoencoderKL(
+        block_out_channels=[groups * r.randrange(1, 4) for _ in range(4)], norm_num_groups=groups, layers_per_block=1,
+        down_block_types=["DownEncoderBlock2D"] * 4, up_block_types=["UpDecoderBlock2D"] * 4,
+        latent_channels=r.choice([1, 3, 4, 16]), scaling_factor=r.choice([0.3611, 0.13025, 1.0]),
+        shift_factor=r.choice([0.1159, -0.4]), use_quant_conv=r.random() < 0.5, use_post_quant_conv=r.random() < 0.5)
+
+
+def hunyuan(r, seed, folder):
+    words = tiny_tokenizers.bert(folder / "tokenizer", r.choice([77, 512, 40]), r.random() < 0.5)
+    pieces = tiny_tokenizers.t5(folder / "tokenizer_2", r.randrange(100, 200), 512, r.choice(["nmt_nfkc", "identity"]),
+                                r.random() < 0.5)
+    decoder, heads = vae(r), r.randrange(1, 4)
+    decoder.register_to_config(shift_factor=None)
+    bert = BertModel(BertConfig(
+        vocab_size=words + r.choice([0, 5]), hidden_size=heads * r.randrange(2, 10), num_attention_heads=heads,
+        num_hidden_layers=r.randrange(1, 4), intermediate_size=r.randrange(6, 50), hidden_act=r.choice(["gelu", "gelu_new"]),
+        max_position_embeddings=r.choice([77, 128])))
+    t5 = heldout.random_t5(r, pieces)
+    t5 = T5EncoderModel(type(t5.config)(**{**t5.config.to_dict(), "d_model": 8 * r.randrange(1, 6)}))
+    heads, head = r.randrange(1, 4), 4 * r.randrange(1, 9)
+    transformer = HunyuanDiT2DModel(
+        num_attention_heads=heads, attention_head_dim=head, hidden_size=heads * head, patch_size=r.choice([1, 2, 2, 2]),
+        in_channels=decoder.config.latent_channels, sample_size=r.choice([4, 8]), num_layers=r.choice([1, 2, 4, 6, 8]),
+        mlp_ratio=r.uniform(1, 5), cross_attention_dim=bert.config.hidden_size, cross_attention_dim_t5=t5.config.d_model,
+        pooled_projection_dim=r.randrange(2, 20), use_style_cond_and_image_meta_size=r.random() < 0.5,
+        activation_fn=r.choice(["gelu-approximate", "geglu"]))
+    scheduler = DDPMScheduler(
+        beta_start=0.00085, beta_end=r.choice([0.03, 0.018, 0.012]), beta_schedule=r.choice(["scaled_linear", "linear"]),
+        clip_sample=r.random() < 0.2, prediction_type=r.choice(["v_prediction", "v_prediction", "epsilon", "sample"]),
+        steps_offset=r.choice([0, 1]), timestep_spacing=r.choice(["leading", "leading", "linspace", "trailing"]),
+        variance_type=r.choice(["fixed_small", "fixed_small", "fixed_large"]))
+    parts = {"text_encoder": redraw(bert, seed), "text_encoder_2": redraw(t5, seed + 1),
+             "transformer": redraw(transformer, seed + 2), "vae": redraw(decoder, seed + 3)}
+    tokenizers = {"tokenizer": BertTokenizer.from_pretrained(folder / "tokenizer"),
+                  "tokenizer_2": T5TokenizerFast.from_pretrained(folder / "tokenizer_2")}
+    return HunyuanDiTPipeline(scheduler=scheduler, safety_checker=None, feature_extractor=None,
+                              requires_safety_checker=False, **tokenizers, **parts), parts
+
+
+def lumina2(r, seed, folder):
+    pieces = tiny_tokenizers.gemma(folder / "tokenizer", r.randrange(360, 460))
+    groups, axes = r.randrange(1, 3), [2 * r.randrange(1, 4) for _ in range(3)]
+    heads = groups * r.randrange(1, 4)
+    gemma = redraw_gemma(Gemma2Model(Gemma2Config(
+        vocab_size=pieces, hidden_size=heads * r.randrange(2, 8), num_attention_heads=heads, num_key_value_heads=groups,
+        head_dim=2 * r.randrange(1, 9), num_hidden_layers=r.randrange(1, 5), intermediate_size=r.randrange(8, 50),
+        sliding_window=r.choice([3, 64, 4096]), query_pre_attn_scalar=r.randrange(1, 40),
+        attn_logit_softcapping=r.choice([50.0, 2.0, None]), attn_implementation="eager")), seed)
+    decoder, groups = vae(r), r.randrange(1, 3)
+    heads = groups * r.randrange(1, 4)
+    transformer = redraw(Lumina2Transformer2DModel(
+        sample_size=r.choice([4, 8]), in_channels=decoder.config.latent_channels, hidden_size=heads * sum(axes),
+        num_layers=r.randrange(1, 4), num_refiner_layers=r.randrange(0, 3), num_attention_heads=heads, num_kv_heads=groups,
+        multiple_of=r.choice([1, 8, 16]), ffn_dim_multiplier=r.choice([None, 0.7]), axes_dim_rope=axes,
+        axes_lens=(300, 32, 32), cap_feat_dim=gemma.config.hidden_size), seed + 1)
+    scheduler = FlowMatchEulerDiscreteScheduler(
+        shift=r.choice([6.0, 1.0, 3.0]), use_dynamic_shifting=r.random() < 0.3,
+        **({"use_karras_sigmas": True} if r.random() < 0.2 else {}))
+    parts = {"text_encoder": gemma, "transformer": transformer, "vae": redraw(decoder, seed + 2)}
+    return Lumina2Pipeline(scheduler=scheduler, tokenizer=AutoTokenizer.from_pretrained(folder / "tokenizer"), **parts), parts
+
+
+def build(r, kind, seed, folder):
+    folder.mkdir()
+    pipe, parts = (hunyuan if kind == "hunyuan" else lumina2)(r, 10 * seed, folder)
+    names = []
+    for name, part in parts.items():
+        names.append(name)
+        heldout.save_part(r, part, folder / name, names)
+    pipe.scheduler.save_pretrained(folder / "scheduler")
+    pipe.save_config(folder)
+    if kind == "lumina2" and r.random() < 0.5:
+        heldout.change_json(folder / "model_index.json", lambda c: c | {"_class_name": "Lumina2Text2ImgPipeline"})
+    pipe.set_progress_bar_config(disable=True)
+    return pipe, " ".join(names)
+
+
+def random_text(r):
+    return " ".join(r.sample(heldout.TEXTS + HAN + HAN, r.choice([1, 1, 2, 3])))
+
+
+def random_case(r, kind, pipe):
+    case = dict(prompt=random_text(r), width=16 * r.randrange(1, 7), height=16 * r.randrange(1, 7), steps=r.randrange(1, 6),
+                guidance=r.choice([5.0, 4.0, 1.0, 0.0, 7.5]), count=r.choice([1, 1, 2, 3]), given=r.random() < 0.2,
+                seed=r.choice([r.randrange(1000), r.randrange(2**64 - 10)]), options={})
+    if r.random() < 0.5:
+        case["negative"] = r.choice(["", random_text(r)])
+    o = case["options"]
+    if kind == "hunyuan":
+        o["use_resolution_binning"] = False
+        if r.random() < 0.4:
+            o["guidance_rescale"] = r.choice([0.7, 1.0, 0.2])
+    else:
+        if r.random() < 0.5:
+            o["max_sequence_length"] = r.choice([16, 100, 256, 290])
+        if r.random() < 0.4:
+            o["cfg_trunc_ratio"] = r.choice([0.25, 0.5, 0.8])
+        if r.random() < 0.3:
+            o["cfg_normalization"] = False
+        if r.random() < 0.4:
+            o["system_prompt"] = r.choice(["", random_text(r)])
+    return case
+
+
+def command(binary, folder, case, work, initial):
+    args = [binary, "generate", "--precision", "f32", "--model", folder, "--seed", case["seed"], "--count", case["count"],
+            "--quiet", "--output", work / "out.png", "--save-latents", work / "out.safetensors", "--steps", case["steps"],
+            "--guidance", case["guidance"], "--width", case["width"], "--height", case["height"]]
+    if "negative" in case:
+        args.append(f"--negative={case['negative']}")
+    names = {"guidance_rescale": "guidance-rescale", "max_sequence_length": "max-sequence-length",
+             "cfg_trunc_ratio": "cfg-trunc-ratio", "system_prompt": "system-prompt"}
+    args += [f"--{names[k]}={v}" for k, v in case["options"].items() if k in names]
+    if not case["options"].get("cfg_normalization", True):
+        args.append("--no-cfg-normalization")
+    if initial is not None:
+        save_file({"latents": initial}, work / "in.safetensors")
+        args += ["--latents", work / "in.safetensors"]
+    return [str(a) for a in args] + ["--", case["prompt"]]
+
+
+def compare(pipe, binary, folder, case):
+    theirs = pipeline_runs.run(pipe, case, pipe.transformer.config.in_channels)
+    with tempfile.TemporaryDirectory() as work:
+        work = Path(work)
+        done = subprocess.run(command(binary, folder, case, work, theirs.get("initial_latents_nchw")), capture_output=True,
+                              text=True)
+        if done.returncode or done.stderr:
+            return False, f"exit code {done.returncode}: {done.stderr.strip()}"
+        latents = load_file(work / "out.safetensors")["latents"]
+        names = ["out.png"] if case["count"] == 1 else [f"out-{i + 1}.png" for i in range(case["count"])]
+        ours = [torch.frombuffer(bytearray(im.convert("RGB").tobytes()), dtype=torch.uint8).reshape(im.height, im.width, 3)
+                for im in (Image.open(work / n) for n in names)]
+    if not theirs["final_latents"].isfinite().all():
+        return True, "the reference gives NaN"
+    d = heldout.difference(latents, theirs["final_latents"])
+    db = min(heldout.decibels(a, b) for a, b in zip(ours, theirs["image_u8"]))
+    return d <= heldout.LATENTS_BAR and db >= heldout.PICTURE_BAR, f"latents {d:.1e}, {db:.0f} dB"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("binary")
+    parser.add_argument("--seeds", default="0:10", help="FIRST:END")
+    parser.add_argument("--only", choices=["hunyuan", "lumina2"])
+    parser.add_argument("--runs", type=int, default=3, help="a folder")
+    parser.add_argument("--keep", type=Path, help="where the folders of failures go")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    logging.disable()
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
+    first, end = map(int, options.seeds.split(":"))
+    passed = total = 0
+    for seed in range(first, end):
+        for kind in [options.only] if options.only else ["hunyuan", "lumina2"]:
+            r = random.Random(f"{kind} {seed}")
+            with tempfile.TemporaryDirectory() as work:
+                folder = Path(work) / f"{kind}-{seed}"
+                pipe, about = build(r, kind, seed, folder)
+                print(f"{kind} {seed}: {about}", flush=True)
+                for _ in range(options.runs):
+                    case = random_case(r, kind, pipe)
+                    agreed, measured = compare(pipe, options.binary, folder, case)
+                    total, passed = total + 1, passed + agreed
+                    print(f"  {'ok    ' if agreed else 'FAILED'} {measured} {'' if agreed else case}", flush=True)
+                    if not agreed and options.keep:
+                        shutil.copytree(folder, options.keep / folder.name, dirs_exist_ok=True)
+    print(f"{passed} of {total} runs agree")
+    raise SystemExit(passed != total)
+
+
+if __name__ == "__main__":
+    main()
