@@ -68,8 +68,13 @@ typedef struct at_generate_options {
     const char *system_prompt; /* Lumina 2: before the prompt; NULL: the reference's */
     double cfg_trunc_ratio;    /* Lumina 2: the share of the steps that is guided; 0 is 1 */
     bool no_cfg_normalization; /* Lumina 2: guided results keep their length */
-    const char *latents;       /* safetensors file: `latents` [B,C,h,w] f32 in place of the seed */
-    const char *save_latents;  /* writes the final latents there, the same form */
+    int clip_skip;             /* layers of CLIP that are left out at the end */
+    const char *skip_guidance_layers; /* Stable Diffusion 3: "7,8,9", left out for a third opinion;
+                                         NULL: none. Zeros of the three numbers mean the
+                                         reference's 2.8, 0.01 and 0.2 (shares of the steps) */
+    double skip_layer_guidance_scale, skip_layer_guidance_start, skip_layer_guidance_stop;
+    const char *latents;      /* safetensors file: `latents` [B,C,h,w] f32 in place of the seed */
+    const char *save_latents; /* writes the final latents there, the same form */
 } at_generate_options;
 
 /* Seconds. */

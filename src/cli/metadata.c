@@ -92,6 +92,17 @@ char *cli_settings_command(at_context *cx, const cli_settings *s, int index)
     if (g->cfg_trunc_ratio != 0)
         add_option(cx, &text, "cfg-trunc-ratio", number_text(digits, g->cfg_trunc_ratio));
     if (g->no_cfg_normalization) at_text_print(cx, &text, " --no-cfg-normalization");
+    add_whole(cx, &text, "clip-skip", (uint64_t)u->clip_skip);
+    add_option(cx, &text, "skip-guidance-layers", g->skip_guidance_layers);
+    if (g->skip_layer_guidance_scale != 0)
+        add_option(cx, &text, "skip-guidance-scale",
+                   number_text(digits, g->skip_layer_guidance_scale));
+    if (g->skip_layer_guidance_start != 0)
+        add_option(cx, &text, "skip-guidance-start",
+                   number_text(digits, g->skip_layer_guidance_start));
+    if (g->skip_layer_guidance_stop != 0)
+        add_option(cx, &text, "skip-guidance-stop",
+                   number_text(digits, g->skip_layer_guidance_stop));
     add_option(cx, &text, "latents", g->latents);
     add_option(cx, &text, "device", s->device);
     add_option(cx, &text, "precision", s->precision);
@@ -158,6 +169,11 @@ cJSON *cli_settings_json(at_context *cx, const cli_settings *s, int index)
     add_text(json, "system_prompt", u->system_prompt);
     cJSON_AddNumberToObject(json, "cfg_trunc_ratio", u->cfg_trunc_ratio);
     cJSON_AddBoolToObject(json, "cfg_normalization", !u->no_cfg_normalization);
+    cJSON_AddNumberToObject(json, "clip_skip", u->clip_skip);
+    add_text(json, "skip_guidance_layers", u->skip_guidance_layers);
+    cJSON_AddNumberToObject(json, "skip_layer_guidance_scale", u->skip_layer_guidance_scale);
+    cJSON_AddNumberToObject(json, "skip_layer_guidance_start", u->skip_layer_guidance_start);
+    cJSON_AddNumberToObject(json, "skip_layer_guidance_stop", u->skip_layer_guidance_stop);
     add_text(json, "latents", s->given.latents);
     cJSON_AddStringToObject(json, "device", s->device ? s->device : "auto");
     cJSON_AddStringToObject(json, "precision", s->precision ? s->precision : "auto");

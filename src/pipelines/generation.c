@@ -6,7 +6,7 @@
 typedef struct generation {
     at_generation made; /* first: what callers see */
     at_context *cx;
-    char *texts[7];
+    char *texts[8];
 } generation;
 
 static void destroy(void *object)
@@ -27,10 +27,10 @@ at_generation *at_generation_new(at_pipeline *pipeline, const at_generate_option
                               .images = AT_NEW_ARRAY(cx, at_image *, used->count),
                               .used = *used,
                               .pipeline = pipeline->class->name};
-    const char **slots[] = {&g->made.used.prompt,       &g->made.used.negative,
-                            &g->made.used.sampler,      &g->made.used.schedule,
-                            &g->made.used.latents,      &g->made.used.save_latents,
-                            &g->made.used.system_prompt};
+    const char **slots[] = {&g->made.used.prompt,        &g->made.used.negative,
+                            &g->made.used.sampler,       &g->made.used.schedule,
+                            &g->made.used.latents,       &g->made.used.save_latents,
+                            &g->made.used.system_prompt, &g->made.used.skip_guidance_layers};
     for (size_t i = 0; i < AT_COUNT(slots); i++)
         if (*slots[i]) *slots[i] = g->texts[i] = at_copy_text(cx, *slots[i]);
     if (at_ok(cx)) return &g->made;

@@ -65,7 +65,8 @@ at_scheduler *at_pipeline_scheduler(at_pipeline *pipeline, const char *sampler,
 
 double at_pipeline_take_load_seconds(at_pipeline *pipeline);
 
-extern const at_pipeline_class at_flux_pipeline_class, at_hunyuan_dit_pipeline_class,
-    at_lumina2_pipeline_class, at_lumina2_text2img_pipeline_class;
+extern const at_pipeline_class at_aura_flow_pipeline_class, at_stable_diffusion_3_pipeline_class,
+    at_flux_pipeline_class, at_hunyuan_dit_pipeline_class, at_lumina2_pipeline_class,
+    at_lumina2_text2img_pipeline_class;
 
 #endif

@@ -46,6 +46,11 @@ static inline at_generate_options options_of(const cJSON *c)
         .system_prompt = cJSON_GetStringValue(item(c, "system_prompt")),
         .cfg_trunc_ratio = number(c, "cfg_trunc_ratio"),
         .no_cfg_normalization = cJSON_IsFalse(item(c, "cfg_normalization")),
+        .clip_skip = (int)number(c, "clip_skip"),
+        .skip_guidance_layers = cJSON_GetStringValue(item(c, "skip_guidance_layers")),
+        .skip_layer_guidance_scale = number(c, "skip_layer_guidance_scale"),
+        .skip_layer_guidance_start = number(c, "skip_layer_guidance_start"),
+        .skip_layer_guidance_stop = number(c, "skip_layer_guidance_stop"),
         .save_latents = in_folder("final.safetensors"),
     };
 }

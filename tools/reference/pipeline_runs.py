@@ -56,7 +56,7 @@ def describe(case, index):
     return {"file": f"case_{index}.safetensors", "prompt": case["prompt"], "negative_prompt": case.get("negative"),
             "width": case["width"], "height": case["height"], "num_inference_steps": case["steps"],
             "guidance_scale": case["guidance"], "seed": case["seed"], "count": case.get("count", 1),
-            "latents_given": case.get("given", False), **{k: v for k, v in case.get("options", {}).items()}}
+            "latents_given": case.get("given", False), **{k: ",".join(map(str, v)) if isinstance(v, list) else v for k, v in case.get("options", {}).items()}}
 
 
 def check_parts(pipe, case, channels, texts):
