@@ -8,6 +8,7 @@ if(EXISTS ${CMAKE_SOURCE_DIR}/models/emoji/model_index.json)
 else()
     message(STATUS "models/emoji is not there: installed without a default model")
 endif()
+install(DIRECTORY tests/configs DESTINATION ${CMAKE_INSTALL_DATADIR}/atelier FILES_MATCHING PATTERN "*.json")
 
 # Where the .pc file is, the prefix is so many folders up.
 file(RELATIVE_PATH up "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")

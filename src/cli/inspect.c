@@ -1,5 +1,6 @@
 /* atelier inspect: what is in a file or folder of weights, or how a picture was made. */
 #include "base/file.h"
+#include "cli/inspect_plan.h"
 #include "cli/session.h"
 #include "cli/verbs.h"
 #include "formats/weights.h"
@@ -250,8 +251,11 @@ static int run(const cli_arguments *arguments)
     cli_session_begin(&s, arguments);
     const char *model =
         cli_operands(arguments, &operands) ? operands[0] : cli_text(arguments, "model", NULL);
-    char *path = at_model_find(s.cx, model);
-    if (path && at_file_exists(path) && at_image_can_save(path))
+    bool plan = cli_given(arguments, "plan");
+    char *path = plan ? NULL : at_model_find(s.cx, model);
+    if (plan)
+        cli_inspect_plan(&s, model);
+    else if (path && at_file_exists(path) && at_image_can_save(path))
         inspect_picture(&s, path);
     else if (path)
         inspect_weights(&s, path);
@@ -264,9 +268,18 @@ static const char *const examples[] = {
     "atelier inspect",
     "one file, for a program to read",
     "atelier inspect --json model.safetensors",
+    "the memory that a published model takes",
+    "atelier inspect --plan stable-diffusion-3.5-large",
     "how a picture was made",
     "atelier inspect heart.png",
     NULL,
+};
+
+static const cli_option inspect_options[] = {
+    {"plan", 0, CLI_FLAG, NULL,
+     "the memory of each part in f16, q8_0 and q4_K instead: of a file, of a folder (its "
+     "configurations are enough) or of a published model by name"},
+    {0},
 };
 
 const cli_verb cli_inspect = {
@@ -279,6 +292,8 @@ const cli_verb cli_inspect = {
             "shapes and sizes; of a picture, the settings that it was made with. Left out, the "
             "model that -m names.",
     .examples = examples,
-    .groups = {{"Model", cli_model_options}, {"Everywhere", cli_everywhere}},
+    .groups = {{"What to show", inspect_options},
+               {"Model", cli_model_options},
+               {"Everywhere", cli_everywhere}},
     .run = run,
 };

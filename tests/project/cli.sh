@@ -45,6 +45,8 @@ expect 1 'atelier: none/such: no such file, folder or model (see atelier list)' 
     generate -m none/such fox
 expect 1 'atelier: none/such: *' inspect none/such
 expect 1 'atelier: *' inspect "$source/CMakeLists.txt"
+expect 1 'atelier: none: no such file, folder or model (see atelier list)' inspect --plan none
+expect 1 'atelier: *' inspect --plan "$source/CMakeLists.txt"
 expect 2 'atelier: bench: *' bench everything
 
 "$build/atelier" >out 2>err && fail "atelier alone is wrong"
@@ -56,6 +58,8 @@ for verb in generate inspect list bench; do
     grep -q -e "--threads" out || fail "$verb --help: the options of every verb"
     [ ! -s err ] || fail "$verb --help: wrote to standard error"
 done
+"$build/atelier" inspect --plan AuraFlow >out && grep -q '^transformer .* 7.3 GB  *3.8 GB$' out ||
+    fail "inspect --plan: $(cat out)"
 "$build/atelier" --completion bash >completion && bash -n completion || fail "bash completion"
 if command -v zsh >/dev/null; then
     "$build/atelier" --completion zsh >completion && zsh -n completion || fail "zsh completion"
