@@ -6,6 +6,8 @@
 #include "kernels/kernels.h"
 #include "models/autoencoders/autoencoder_kl.h"
 #include "models/transformers/flux.h"
+#include "models/transformers/hunyuan_dit.h"
+#include "models/transformers/lumina2.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,6 +50,37 @@ static at_tensor *flux_slice(at_context *cx, const at_module *flux)
     return at_flux_forward(cx, flux, &in);
 }
 
+/* 333 tokens of text, 1024 patches of a 512 x 512 picture */
+static at_tensor *hunyuan_slice(at_context *cx, const at_module *hunyuan)
+{
+    enum { SIDE = 64 };
+    at_hunyuan_dit_inputs in = {
+        .hidden_states = NOISE(cx, 1, SIDE, SIDE, 4),
+        .timestep = at_full(cx, 500.0f, 1, (int64_t[]){1}),
+        .encoder_hidden_states = NOISE(cx, 1, 77, 1024),
+        .text_embedding_mask = at_full(cx, 1.0f, 2, (int64_t[]){1, 77}),
+        .encoder_hidden_states_t5 = NOISE(cx, 1, 256, 2048),
+        .text_embedding_mask_t5 = at_full(cx, 1.0f, 2, (int64_t[]){1, 256}),
+        .rope = at_hunyuan_dit_rope(cx, hunyuan, SIDE, SIDE),
+    };
+    return at_hunyuan_dit_forward(cx, hunyuan, &in);
+}
+
+/* 128 tokens of text, 1024 patches of a 512 x 512 picture */
+static at_tensor *lumina2_slice(at_context *cx, const at_module *lumina)
+{
+    enum { SIDE = 64, TEXT = 128 };
+    at_tensor *all = at_new(cx, AT_BOOL, 1, TEXT);
+    if (all) memset(all->data, 1, TEXT);
+    at_lumina2_inputs in = {
+        .hidden_states = NOISE(cx, 1, SIDE, SIDE, 16),
+        .timestep = at_full(cx, 0.5f, 1, (int64_t[]){1}),
+        .encoder_hidden_states = NOISE(cx, 1, TEXT, 2304),
+        .encoder_attention_mask = all,
+    };
+    return at_lumina2_forward(cx, lumina, &in);
+}
+
 static at_tensor *vae_decode(at_context *cx, const at_module *vae)
 {
     int64_t channels = at_autoencoder_kl_info_of(vae).latent_channels;
@@ -70,6 +103,15 @@ static const bench_model models[] = {
      "{" VAE_LEVELS
      ", \"latent_channels\": 16, \"use_quant_conv\": false, \"use_post_quant_conv\": false}",
      vae_decode},
+    {"hunyuan_dit_slice_4_1024",
+     "{\"_class_name\": \"HunyuanDiT2DModel\", \"in_channels\": 4, \"patch_size\": 2, "
+     "\"hidden_size\": 1408, \"num_layers\": 4, \"mlp_ratio\": 4.3637, "
+     "\"use_style_cond_and_image_meta_size\": false}",
+     hunyuan_slice},
+    {"lumina2_slice_4_1152",
+     "{\"_class_name\": \"Lumina2Transformer2DModel\", \"num_layers\": 4, "
+     "\"num_refiner_layers\": 0, \"cap_feat_dim\": 2304}",
+     lumina2_slice},
     {"sd15_vae_decode_512", "{" VAE_LEVELS ", \"latent_channels\": 4}", vae_decode},
 };
 
