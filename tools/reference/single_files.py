@@ -6,10 +6,11 @@ import json
 import re
 
 import torch
-from diffusers import AutoencoderKL, FluxTransformer2DModel, UNet2DConditionModel
+from diffusers import AutoencoderKL, FluxTransformer2DModel, Lumina2Transformer2DModel, UNet2DConditionModel
 from diffusers.loaders import single_file_utils as reference
 from safetensors.torch import save_file
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, T5Config, T5EncoderModel
+from transformers import (CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, Gemma2Config, Gemma2Model, T5Config,
+                          T5EncoderModel)
 
 from common import fresh_folder, redraw, report
 
@@ -160,6 +161,27 @@ def original_flux(model):
     return out
 
 
+LUMINA2 = {"time_caption_embed.caption_embedder": "cap_embedder", "time_caption_embed.timestep_embedder.linear_1": "t_embedder.mlp.0",
+           "time_caption_embed.timestep_embedder.linear_2": "t_embedder.mlp.2", "norm_out.linear_1": "final_layer.adaLN_modulation.1",
+           "norm_out.linear_2": "final_layer.linear", "norm1.linear": "adaLN_modulation.1", "norm1.norm": "attention_norm1",
+           "attn.to_out.0": "attention.out", "attn.norm_q": "attention.q_norm", "attn.norm_k": "attention.k_norm",
+           "feed_forward.linear_": "feed_forward.w"}
+
+
+def original_lumina2(model):
+    state, out = model.state_dict(), {"norm_final.weight": torch.ones(model.config.hidden_size)}
+    for name, value in state.items():
+        if ".to_k." in name or ".to_v." in name:
+            continue
+        if ".to_q." in name:
+            value = torch.cat([state[name.replace("to_q", x)] for x in ("to_q", "to_k", "to_v")])
+            name = name.replace("attn.to_q", "attention.qkv")
+        for ours, theirs in LUMINA2.items():
+            name = name.replace(ours, theirs)
+        out[re.sub(r"(?<!ffn_)(?<!attention_)norm([12])\.", r"attention_norm\1.", name)] = value
+    return out
+
+
 # ---- what the reference makes of them
 
 def check(name, converted, model, prefix=""):
@@ -199,6 +221,10 @@ CLIP_KEYS = ["vocab_size", "hidden_size", "intermediate_size", "num_hidden_layer
              "max_position_embeddings"]
 T5_KEYS = ["vocab_size", "d_model", "d_kv", "d_ff", "num_layers", "num_heads", "relative_attention_num_buckets",
            "feed_forward_proj"]
+LUMINA2_KEYS = ["in_channels", "hidden_size", "num_layers", "num_refiner_layers", "num_attention_heads", "num_kv_heads",
+                "axes_dim_rope", "cap_feat_dim"]
+GEMMA2_KEYS = ["vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
+               "num_key_value_heads", "head_dim"]
 FLUX_KEYS = ["in_channels", "num_layers", "num_single_layers", "attention_head_dim", "num_attention_heads",
              "joint_attention_dim", "pooled_projection_dim", "guidance_embeds", "axes_dims_rope"]
 
@@ -293,6 +319,39 @@ def flux(folder, expected):
         expected[name] = {part: parts[part]}
 
 
+def convert_lumina2(checkpoint, q, k):
+    """The reference's function with the widths of a tiny model in the place of the published ones."""
+    source = inspect.getsource(reference.convert_lumina2_to_diffusers)
+    scope = dict(vars(reference))
+    exec(source.replace("q_dim = 2304", f"q_dim = {q}").replace("v_dim = 768", f"v_dim = {k}"), scope)
+    return scope["convert_lumina2_to_diffusers"](dict(checkpoint))
+
+
+def lumina2(folder, expected):
+    model = Lumina2Transformer2DModel(
+        hidden_size=36, num_layers=2, num_refiner_layers=1, num_attention_heads=6, num_kv_heads=2, multiple_of=16,
+        axes_dim_rope=(2, 2, 2), cap_feat_dim=20)
+    redraw(model, 11)
+    vae = AutoencoderKL(**dict(VAE, latent_channels=16, use_quant_conv=False, use_post_quant_conv=False))
+    redraw(vae, 12)
+    gemma = Gemma2Model(Gemma2Config(vocab_size=40, hidden_size=20, num_attention_heads=4, num_key_value_heads=2, head_dim=6,
+                                     num_hidden_layers=2, intermediate_size=28))
+    redraw(gemma, 13)
+    half(model), half(vae), half(gemma)
+    alpha = {k: v.half() for k, v in original_lumina2(model).items()}
+    check("lumina2", convert_lumina2(alpha, 36, 12), model)
+    ae = {k: v.half() for k, v in original_vae(vae).items()}
+    parts = {"transformer": describe(model, LUMINA2_KEYS), "vae": describe(vae, VAE_KEYS),
+             "text_encoder": describe(gemma, GEMMA2_KEYS)}
+    text = {f"model.{k}": v.half() for k, v in gemma.state_dict().items()}
+    save(folder, "lumina2_all", {f"{prefix}{k}": v for prefix, part in (
+        ("model.diffusion_model.", alpha), ("vae.", ae), ("text_encoders.gemma2_2b.transformer.", text)) for k, v in part.items()})
+    expected["lumina2_all"] = parts
+    for name, part, tensors in (("lumina2_alone", "transformer", alpha), ("gemma2", "text_encoder", text)):
+        save(folder, name, tensors)
+        expected[name] = {part: parts[part]}
+
+
 if __name__ == "__main__":
     folder = fresh_folder("checkpoints", "single")
     expected = {}
@@ -305,5 +364,6 @@ if __name__ == "__main__":
             del unet["config"]["addition_time_embed_dim"]  # follows from the text encoder, which is not there
             expected["xl_unet"] = {"unet": unet}
     flux(folder, expected)
+    lumina2(folder, expected)
     (folder / "expected.json").write_text(json.dumps(expected, separators=(",", ":")) + "\n")
     report(folder)

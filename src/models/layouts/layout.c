@@ -54,6 +54,11 @@ typedef struct family {
                               "\"tokenizer_2\":[\"transformers\",\"T5TokenizerFast\"],"     \
                               "\"transformer\":[\"diffusers\",\"FluxTransformer2DModel\"]," \
                               "\"scheduler\":[\"diffusers\",\"FlowMatchEulerDiscreteScheduler\"]"
+#define LUMINA2_INDEX                                                    \
+    VAE "\"text_encoder\":[\"transformers\",\"Gemma2Model\"],"           \
+        "\"tokenizer\":[\"transformers\",\"GemmaTokenizerFast\"],"       \
+        "\"transformer\":[\"diffusers\",\"Lumina2Transformer2DModel\"]," \
+        "\"scheduler\":[\"diffusers\",\"FlowMatchEulerDiscreteScheduler\"]"
 #define FLOW(shift, dynamic)                                                          \
     "\"_class_name\":\"FlowMatchEulerDiscreteScheduler\",\"base_image_seq_len\":256," \
     "\"base_shift\":0.5,\"max_image_seq_len\":4096,\"max_shift\":1.15,"               \
@@ -71,7 +76,8 @@ enum {
     FLUX_DEV,
     FLUX_SCHNELL,
     FLUX_FILL,
-    FLUX_CONTROL
+    FLUX_CONTROL,
+    LUMINA2
 };
 
 static const family families[] = {
@@ -185,6 +191,15 @@ static const family families[] = {
                       0.3611,
                       0.1159,
                       {CLIP_1}},
+    [LUMINA2] = {"Lumina-Image 2.0",
+                 "Lumina2Pipeline",
+                 LUMINA2_INDEX,
+                 FLOW("6.0", "false"),
+                 1024,
+                 1024,
+                 0.3611,
+                 0.1159,
+                 {NULL}},
 };
 
 /* ---- where networks are in a file */
@@ -200,6 +215,8 @@ static const struct place {
     {AT_PART_FLUX, "model.diffusion_model.", "transformer"},
     {AT_PART_FLUX, "diffusion_model.", "transformer"},
     {AT_PART_FLUX, "", "transformer"},
+    {AT_PART_LUMINA2, "model.diffusion_model.", "transformer"},
+    {AT_PART_LUMINA2, "", "transformer"},
     {AT_PART_VAE, "first_stage_model.", "vae"},
     {AT_PART_VAE, "vae.", "vae"},
     {AT_PART_VAE, "", "vae"},
@@ -215,12 +232,19 @@ static const struct place {
     {AT_PART_OPEN_CLIP, "", "text_encoder", "gelu"},
     {AT_PART_T5, "text_encoders.t5xxl.transformer.", "text_encoder_2"},
     {AT_PART_T5, "", "text_encoder_2"},
+    {AT_PART_GEMMA2, "text_encoders.gemma2_2b.transformer.", "text_encoder"},
+    {AT_PART_GEMMA2, "", "text_encoder"},
 };
 
 static const char *const class_names[AT_PART_KINDS] = {
-    [AT_PART_UNET] = "UNet2DConditionModel", [AT_PART_FLUX] = "FluxTransformer2DModel",
-    [AT_PART_VAE] = "AutoencoderKL",         [AT_PART_CLIP] = "CLIPTextModel",
-    [AT_PART_OPEN_CLIP] = "CLIPTextModel",   [AT_PART_T5] = "T5EncoderModel",
+    [AT_PART_UNET] = "UNet2DConditionModel",
+    [AT_PART_FLUX] = "FluxTransformer2DModel",
+    [AT_PART_VAE] = "AutoencoderKL",
+    [AT_PART_CLIP] = "CLIPTextModel",
+    [AT_PART_OPEN_CLIP] = "CLIPTextModel",
+    [AT_PART_T5] = "T5EncoderModel",
+    [AT_PART_LUMINA2] = "Lumina2Transformer2DModel",
+    [AT_PART_GEMMA2] = "Gemma2Model",
 };
 
 /* A place that a file has. */
@@ -329,7 +353,16 @@ static bool choose_family(reader *r)
             r->cx, AT_ERROR_UNSUPPORTED,
             "%s: a Playground v2.5 checkpoint, whose EDM sampling is not supported",
             at_weights_at(r->weights, 0)->file->path);
-    r->family = flux ? flux_family(flux->weights) : unet ? unet_family(r, unet->weights) : NULL;
+    const found *transformer = found_of(r, "transformer");
+    bool lumina = transformer && transformer->form->kind == AT_PART_LUMINA2;
+    r->family = lumina ? &families[LUMINA2]
+                : flux ? flux_family(flux->weights)
+                : unet ? unet_family(r, unet->weights)
+                       : NULL;
+    if (lumina && at_part_find(r->weights, transformer->place->prefix, "x_pad_token"))
+        return at_fail_false(r->cx, AT_ERROR_UNSUPPORTED,
+                             "%s: a Z-Image checkpoint, which is not supported",
+                             at_weights_at(r->weights, 0)->file->path);
     return true;
 }
 
@@ -467,10 +500,10 @@ static void write_index(reader *r)
 static bool is_known_rest(const char *name)
 {
     static const char *const parts[] = {
-        "model_ema.", "alphas_cumprod", "betas",        "posterior_",
-        "sqrt_",      "log_one_minus",  "lvlb_weights", "logvar",
-        "denoiser.",  "logit_scale",    "position_ids", "attn_mask",
-        "scaled_fp8", "v_pred",         "ztsnr",        "embed_tokens"};
+        "model_ema.",    "alphas_cumprod", "betas",       "posterior_", "sqrt_",
+        "log_one_minus", "lvlb_weights",   "logvar",      "denoiser.",  "logit_scale",
+        "position_ids",  "attn_mask",      "scaled_fp8",  "v_pred",     "ztsnr",
+        "embed_tokens",  "norm_final",     "spiece_model"};
     for (size_t i = 0; i < AT_COUNT(parts); i++)
         if (strstr(name, parts[i])) return true;
     return false;

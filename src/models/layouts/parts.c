@@ -1,5 +1,6 @@
 #include "models/layouts/parts.h"
 #include "models/layouts/flux.h"
+#include "models/layouts/lumina2.h"
 #include "models/layouts/stable_diffusion.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -108,6 +109,10 @@ const at_part_form at_part_forms[] = {
     {AT_PART_OPEN_CLIP, "transformer.resblocks.0.attn.in_proj_weight", at_names_open_clip},
     {AT_PART_T5, "encoder.block.0.layer.0.SelfAttention.q.weight", name_same},
     {AT_PART_T5, "enc.blk.0.attn_q.weight", name_llama_t5},
+    {AT_PART_LUMINA2, "layers.0.attention.qkv.weight", at_names_lumina2},
+    {AT_PART_LUMINA2, "layers.0.norm1.linear.weight", name_same},
+    {AT_PART_GEMMA2, "model.layers.0.pre_feedforward_layernorm.weight", at_names_gemma2},
+    {AT_PART_GEMMA2, "layers.0.pre_feedforward_layernorm.weight", name_same},
     {AT_PART_KINDS, NULL, NULL},
 };
 
@@ -432,12 +437,69 @@ static cJSON *t5_config(const at_weights *w, const at_part_hint *hint)
     return json;
 }
 
+static int64_t count_layers(const at_weights *w, const char *kind, const char *leaf)
+{
+    int64_t count = 0;
+    while (count < MOST && at_part_find(w, "", "%s.%d.%s.weight", kind, (int)count, leaf)) count++;
+    return count;
+}
+
+/* The feed-forward's width is said as a multiple of itself, rounded up to from half of it. */
+static cJSON *lumina2_config(const at_weights *w, const at_part_hint *hint)
+{
+    enum { PATCHES = 2 * 2, SHORTEST = 128 };
+    cJSON *json = cJSON_CreateObject();
+    int64_t dim = at_part_size(w, 0, "x_embedder.weight");
+    int64_t in = at_part_size(w, 1, "x_embedder.weight") / PATCHES;
+    int64_t out = at_part_size(w, 0, "norm_out.linear_2.weight") / PATCHES;
+    int64_t inner = at_part_size(w, 0, "layers.0.feed_forward.linear_1.weight");
+    int64_t head = at_part_size(w, 0, "layers.0.attn.norm_q.weight"), axis = head / 6 * 2;
+    int64_t keys = at_part_size(w, 0, "layers.0.attn.to_k.weight");
+    cJSON_AddStringToObject(json, "_class_name", "Lumina2Transformer2DModel");
+    add_int(json, "sample_size", hint->sample_size >= SHORTEST ? hint->sample_size / 8 : 128);
+    add_int(json, "in_channels", in);
+    if (in != out) add_int(json, "out_channels", out);
+    add_int(json, "hidden_size", dim);
+    add_int(json, "num_layers", count_layers(w, "layers", "ffn_norm1"));
+    add_int(json, "num_refiner_layers", count_layers(w, "noise_refiner", "ffn_norm1"));
+    add_int(json, "num_attention_heads", head ? dim / head : 0);
+    add_int(json, "num_kv_heads", head ? keys / head : 0);
+    add_int(json, "multiple_of", inner);
+    if (dim)
+        cJSON_AddNumberToObject(json, "ffn_dim_multiplier", (double)inner / (8.0 * (double)dim));
+    add_int(json, "cap_feat_dim",
+            at_part_size(w, 1, "time_caption_embed.caption_embedder.1.weight"));
+    add_ints(json, "axes_dim_rope", (int64_t[]){head - 2 * axis, axis, axis}, 3);
+    return json;
+}
+
+/* Heads have 256 channels, as published but for the largest; else there are two of keys. */
+static cJSON *gemma2_config(const at_weights *w, const at_part_hint *hint)
+{
+    (void)hint;
+    cJSON *json = cJSON_CreateObject();
+    int64_t queries = at_part_size(w, 0, "layers.0.self_attn.q_proj.weight");
+    int64_t keys = at_part_size(w, 0, "layers.0.self_attn.k_proj.weight");
+    int64_t head = keys % 256 ? keys / 2 : 256;
+    cJSON_AddStringToObject(json, "model_type", "gemma2");
+    add_int(json, "vocab_size", at_part_size(w, 0, "embed_tokens.weight"));
+    add_int(json, "hidden_size", at_part_size(w, 1, "embed_tokens.weight"));
+    add_int(json, "intermediate_size", at_part_size(w, 0, "layers.0.mlp.gate_proj.weight"));
+    add_int(json, "num_hidden_layers", count_layers(w, "layers", "input_layernorm"));
+    add_int(json, "num_attention_heads", head ? queries / head : 0);
+    add_int(json, "num_key_value_heads", head ? keys / head : 0);
+    add_int(json, "head_dim", head);
+    return json;
+}
+
 cJSON *at_part_config(at_context *cx, at_part_kind kind, const at_weights *weights,
                       const at_part_hint *hint)
 {
     static cJSON *(*const makers[AT_PART_KINDS])(const at_weights *, const at_part_hint *) = {
-        [AT_PART_UNET] = unet_config, [AT_PART_FLUX] = flux_config,      [AT_PART_VAE] = vae_config,
-        [AT_PART_CLIP] = clip_config, [AT_PART_OPEN_CLIP] = clip_config, [AT_PART_T5] = t5_config,
+        [AT_PART_UNET] = unet_config,       [AT_PART_FLUX] = flux_config,
+        [AT_PART_VAE] = vae_config,         [AT_PART_CLIP] = clip_config,
+        [AT_PART_OPEN_CLIP] = clip_config,  [AT_PART_T5] = t5_config,
+        [AT_PART_LUMINA2] = lumina2_config, [AT_PART_GEMMA2] = gemma2_config,
     };
     cJSON *json = at_ok(cx) ? makers[kind](weights, hint) : NULL;
     if (at_ok(cx) && !json) at_fail(cx, AT_ERROR_MEMORY, "out of memory");

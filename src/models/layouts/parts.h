@@ -13,6 +13,8 @@ typedef enum at_part_kind {
     AT_PART_CLIP,
     AT_PART_OPEN_CLIP,
     AT_PART_T5,
+    AT_PART_LUMINA2,
+    AT_PART_GEMMA2,
     AT_PART_KINDS
 } at_part_kind;
 
