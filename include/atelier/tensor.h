@@ -20,7 +20,8 @@ extern "C" {
 
 enum { AT_MAX_DIMS = 6 };
 
-/* Element types; the block types are GGUF's, block by block along the last dimension. */
+/* Element types; the block types (GGUF's but for the last two) go block by block along the last
+   dimension. */
 typedef enum at_dtype {
     AT_F32,
     AT_F16,
@@ -47,6 +48,8 @@ typedef enum at_dtype {
     AT_Q4_K,
     AT_Q5_K,
     AT_Q6_K,
+    AT_NF4,  /* 64 codes of bitsandbytes' nf4 and their f32 scale; in no file as such */
+    AT_F8_S, /* 64 of f8_e4m3 and their f32 scale; likewise */
     AT_DTYPES
 } at_dtype;
 
@@ -68,7 +71,7 @@ struct at_tensor {
 /* ---- dtypes */
 AT_API const char *at_dtype_name(at_dtype dtype); /* "f32", "q4_K", ... */
 AT_API bool at_dtype_of(const char *name, at_dtype *out);
-AT_API int at_dtype_block(at_dtype dtype); /* elements a block: 1, 32 or 256 */
+AT_API int at_dtype_block(at_dtype dtype); /* elements a block: 1, 32, 64 or 256 */
 AT_API size_t
 at_dtype_block_bytes(at_dtype dtype); /* bytes a block (an element where the block is 1) */
 

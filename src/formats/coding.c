@@ -27,13 +27,83 @@ static void gather(const at_weight *w, const uint8_t *in, uint8_t *out)
     }
 }
 
+static float scale_at(const at_scales *s, int64_t i)
+{
+    float value = 0;
+    size_t size = at_dtype_block_bytes(s->dtype);
+    at_convert(s->dtype, s->data + (size_t)i * size, AT_F32, &value, 1);
+    return value;
+}
+
+static float absmax_at(const at_four_bits *f, int64_t block)
+{
+    if (!f->nested_map.data) return scale_at(&f->absmax, block);
+    return scale_at(&f->nested_map, f->absmax.data[block]) *
+               scale_at(&f->nested_absmax, block / f->nested_block) +
+           f->nested_offset;
+}
+
+static int code_at(const uint8_t *data, int64_t i)
+{
+    return data[i / 2] >> (i % 2 ? 0 : 4) & 15;
+}
+
+/* Codes of four bits as they are, block by block, or as f32. */
+static void unpack_four(const at_weight *w, const uint8_t *data, uint8_t *out)
+{
+    const at_four_bits *f = w->coding->four;
+    int64_t count = elements_of(w), i = w->coding->first, end = i + count;
+    if (w->dtype == AT_NF4) {
+        for (; i < end; i += 64, out += 36) {
+            float scale = absmax_at(f, i / f->block);
+            memcpy(out, &scale, sizeof scale);
+            memcpy(out + 4, data + i / 2, 32);
+        }
+        return;
+    }
+    for (; i < end; out += sizeof(float), i++) {
+        float value = f->map[code_at(data, i)] * absmax_at(f, i / f->block);
+        memcpy(out, &value, sizeof value);
+    }
+}
+
+/* Elements of a plain type with their scales, block by block (f8_s) or as f32. */
+static void unpack_scaled(const at_weight *w, const uint8_t *data, uint8_t *out)
+{
+    const at_coding *c = w->coding;
+    size_t size = at_dtype_block_bytes(c->stored);
+    int64_t rows = w->shape[0], row = rows ? elements_of(w) / rows : 0;
+    for (int64_t r = 0; r < rows; r++) {
+        float scale = scale_at(&c->scales, c->scales.count > 1 ? r : 0);
+        if (w->dtype == AT_F8_S) {
+            for (int64_t i = 0; i < row; i += 64, out += 68, data += 64) {
+                memcpy(out, &scale, sizeof scale);
+                memcpy(out + 4, data, 64);
+            }
+            continue;
+        }
+        at_convert(c->stored, data, AT_F32, out, row);
+        for (int64_t i = 0; i < row; i++, out += sizeof(float)) {
+            float value;
+            memcpy(&value, out, sizeof value);
+            value *= scale;
+            memcpy(out, &value, sizeof value);
+        }
+        data += (size_t)row * size;
+    }
+}
+
 /* The elements behind each other, as w->dtype. */
 static void unpack(at_context *cx, const at_weight *w, const uint8_t *data, uint8_t *out)
 {
     const at_coding *coding = w->coding;
     int64_t count = elements_of(w);
     if (!coding->has_strides) {
-        if (coding->stored == w->dtype)
+        if (coding->four)
+            unpack_four(w, data, out);
+        else if (coding->scales.data)
+            unpack_scaled(w, data, out);
+        else if (coding->stored == w->dtype)
             memcpy(out, data, w->bytes);
         else
             at_convert(coding->stored, data, w->dtype, out, count);
@@ -79,14 +149,16 @@ static bool cannot(at_context *cx, const at_weight *w, const char *what)
 }
 
 static bool cut_rows(at_context *cx, const at_weight *from, const at_weight_view *view,
-                     at_weight *w)
+                     at_weight *w, at_coding *coding)
 {
     int64_t rows = w->dims ? w->shape[0] : 0, end;
     if (!at_add_size(view->begin, view->count, &end) || end > rows)
         return cannot(cx, from, "cut so (it has too few rows)");
     at_dtype stored = w->coding ? w->coding->stored : w->dtype;
     int64_t row = elements_of(w) / rows, block = at_dtype_block(stored);
-    if (w->coding && w->coding->has_strides) {
+    if (coding && coding->four) {
+        coding->first += view->begin * row;
+    } else if (w->coding && w->coding->has_strides) {
         if (block > 1) return cannot(cx, from, "cut after it was turned");
         w->offset += (size_t)(view->begin * w->coding->stride[0]) * at_dtype_block_bytes(stored);
     } else {
@@ -94,6 +166,8 @@ static bool cut_rows(at_context *cx, const at_weight *from, const at_weight_view
         size_t bytes = (size_t)(row / block) * at_dtype_block_bytes(stored);
         w->offset += (size_t)view->begin * bytes;
         w->bytes = (size_t)view->count * bytes;
+        if (coding && coding->scales.count > 1)
+            coding->scales.data += (size_t)view->begin * at_dtype_block_bytes(coding->scales.dtype);
     }
     w->shape[0] = view->count;
     return true;
@@ -102,7 +176,8 @@ static bool cut_rows(at_context *cx, const at_weight *from, const at_weight_view
 /* Of block types the elements are unpacked first, to f16. */
 static bool transpose(at_context *cx, const at_weight *from, at_weight *w, at_coding *coding)
 {
-    if (w->dims != 2 || coding->halves_swapped) return cannot(cx, from, "turned");
+    if (w->dims != 2 || coding->halves_swapped || coding->four || coding->scales.data)
+        return cannot(cx, from, "turned");
     int64_t rows = w->shape[0];
     if (!coding->has_strides) {
         coding->stride[0] = w->shape[1];
@@ -134,7 +209,7 @@ bool at_weight_view_of(at_context *cx, const at_weight *from, const at_weight_vi
     bool fine = true;
     if (view->is_matrix)
         while (out->dims > 2 && out->shape[out->dims - 1] == 1) out->dims--;
-    if (view->count) fine = cut_rows(cx, from, view, out);
+    if (view->count) fine = cut_rows(cx, from, view, out, coding);
     if (fine && view->transposed) fine = transpose(cx, from, out, coding);
     if (fine && view->halves_swapped) {
         fine = (out->dims && out->shape[0] % 2 == 0) || cannot(cx, from, "cut in half");

@@ -1,6 +1,7 @@
 #include "formats/weights.h"
 #include "base/map.h"
 #include "formats/gguf.h"
+#include "formats/quantised.h"
 #include "formats/safetensors.h"
 #include "formats/torch_file.h"
 #include "tensor/pool.h"
@@ -15,7 +16,8 @@ struct at_weights {
     int64_t count;
     at_map *by_name; /* indices of tensors */
     int references;
-    at_weights *source; /* of a derived set, which owns its names and codings */
+    at_weights *source;      /* of a derived set, which owns its names and codings */
+    at_quantised *quantised; /* what at_quantised_join has made for its tensors */
     int64_t capacity;
 };
 
@@ -27,6 +29,7 @@ void at_weights_drop(at_weights *w)
         at_free((char *)(uintptr_t)w->tensors[i].name);
         at_free((at_coding *)(uintptr_t)w->tensors[i].coding);
     }
+    at_quantised_free(w->quantised);
     at_free(w->files);
     at_free(w->tensors);
     at_map_free(w->by_name);
@@ -225,6 +228,18 @@ static bool fill(at_context *cx, at_weights *w, const char *path)
     return has_suffix(path, ".json") ? add_index(cx, w, path) : add_single(cx, w, path);
 }
 
+/* Tensors that several of the file make up become one; the set has them and the rest. */
+static bool join(at_context *cx, at_weights *w)
+{
+    if (!at_quantised_join(cx, w, w->tensors, &w->count, &w->quantised)) return false;
+    if (!w->quantised) return true;
+    at_map_free(w->by_name);
+    w->by_name = at_map_new(cx);
+    for (int64_t i = 0; w->by_name && i < w->count; i++)
+        at_map_set(cx, w->by_name, w->tensors[i].name, strlen(w->tensors[i].name), i);
+    return at_ok(cx);
+}
+
 at_weights *at_weights_open(at_context *cx, const char *path)
 {
     at_weights *w = new_set(cx);
@@ -241,7 +256,7 @@ at_weights *at_weights_open(at_context *cx, const char *path)
     } else if (fine) {
         fine = fill(cx, w, path);
     }
-    if (fine) return at_own(cx, w, drop) ? w : NULL;
+    if (fine && join(cx, w)) return at_own(cx, w, drop) ? w : NULL;
     at_weights_drop(w);
     return NULL;
 }

@@ -115,6 +115,72 @@ static void q45_from_f32(const float *in, uint8_t *out, int bits, bool has_minim
     }
 }
 
+/* ---- nf4, f8_s: an f32 scale, then 64 codes */
+
+enum { SCALED = 64 };
+
+const float at_nf4_values[16] = {
+    -1.0f,
+    -0.6961928009986877f,
+    -0.5250730514526367f,
+    -0.39491748809814453f,
+    -0.28444138169288635f,
+    -0.18477343022823334f,
+    -0.09105003625154495f,
+    0.0f,
+    0.07958029955625534f,
+    0.16093020141124725f,
+    0.24611230194568634f,
+    0.33791524171829224f,
+    0.44070982933044434f,
+    0.5626170039176941f,
+    0.7229568362236023f,
+    1.0f,
+};
+
+static void nf4_to_f32(const uint8_t *in, float *out)
+{
+    float scale;
+    memcpy(&scale, in, sizeof scale);
+    for (int i = 0; i < SCALED; i++)
+        out[i] = at_nf4_values[in[4 + i / 2] >> (i % 2 ? 0 : 4) & 15] * scale;
+}
+
+static void f8_s_to_f32(const uint8_t *in, float *out)
+{
+    float scale;
+    memcpy(&scale, in, sizeof scale);
+    for (int i = 0; i < SCALED; i++) out[i] = at_f8_e4m3_to_f32(in[4 + i]) * scale;
+}
+
+static float largest_of(const float *in)
+{
+    float largest = 0;
+    for (int i = 0; i < SCALED; i++) largest = fmaxf(largest, fabsf(in[i]));
+    return largest;
+}
+
+static void nf4_from_f32(const float *in, uint8_t *out)
+{
+    float scale = largest_of(in), inverse = scale > 0 ? 1 / scale : 0;
+    memcpy(out, &scale, sizeof scale);
+    memset(out + 4, 0, SCALED / 2);
+    for (int i = 0; i < SCALED; i++) {
+        int code = 0;
+        while (code < 15 &&
+               in[i] * inverse > (at_nf4_values[code] + at_nf4_values[code + 1]) * 0.5f)
+            code++;
+        out[4 + i / 2] |= (uint8_t)(code << (i % 2 ? 0 : 4));
+    }
+}
+
+static void f8_s_from_f32(const float *in, uint8_t *out)
+{
+    float scale = largest_of(in) / 448, inverse = scale > 0 ? 1 / scale : 0;
+    memcpy(out, &scale, sizeof scale);
+    for (int i = 0; i < SCALED; i++) out[4 + i] = at_f32_to_f8_e4m3(in[i] * inverse);
+}
+
 void at_blocks_to_f32(at_dtype dtype, const uint8_t *in, float *out, int64_t blocks)
 {
     size_t bytes = at_dtype_block_bytes(dtype);
@@ -135,6 +201,12 @@ void at_blocks_to_f32(at_dtype dtype, const uint8_t *in, float *out, int64_t blo
             break;
         case AT_Q5_1:
             q5_to_f32(in, out, true);
+            break;
+        case AT_NF4:
+            nf4_to_f32(in, out);
+            break;
+        case AT_F8_S:
+            f8_s_to_f32(in, out);
             break;
         default:
             at_kblock_to_f32(dtype, in, out);
@@ -162,6 +234,12 @@ void at_blocks_from_f32(at_dtype dtype, const float *in, uint8_t *out, int64_t b
             break;
         case AT_Q5_1:
             q45_from_f32(in, out, 5, true);
+            break;
+        case AT_NF4:
+            nf4_from_f32(in, out);
+            break;
+        case AT_F8_S:
+            f8_s_from_f32(in, out);
             break;
         default:
             at_kblock_from_f32(dtype, in, out);

@@ -31,6 +31,8 @@ static const struct {
     [AT_Q4_K] = {"q4_K", 256, 4 + 12 + 128},
     [AT_Q5_K] = {"q5_K", 256, 4 + 12 + 32 + 128},
     [AT_Q6_K] = {"q6_K", 256, 128 + 64 + 16 + 2},
+    [AT_NF4] = {"nf4", 64, 4 + 32},
+    [AT_F8_S] = {"f8_s", 64, 4 + 64},
 };
 
 static bool known(at_dtype dtype)
