@@ -1,6 +1,7 @@
-"""Runs the binary on random HunyuanDiTPipeline and Lumina2Pipeline folders that no fixture holds, beside Diffusers.
+"""Runs the binary on random folders of text-guided transformers that no fixture holds, beside Diffusers: HunyuanDiTPipeline,
+Lumina2Pipeline, StableDiffusion3Pipeline (with two and three text encoders) and AuraFlowPipeline.
 
-    heldout_text_dits.py build/atelier --seeds 0:20 [--only hunyuan|lumina2] [--keep FOLDER]
+    heldout_text_dits.py build/atelier --seeds 0:20 [--only hunyuan|lumina2|sd3|aura] [--keep FOLDER]
 
 As heldout.py, whose texts, autoencoders and comparison it takes: a seed makes one tiny folder (random sizes, options, file
 forms) and a few runs on it. Latents must agree to max|a-b|/std(b) <= 1e-3, pictures to 40 dB.
@@ -18,17 +19,18 @@ from pathlib import Path
 import diffusers
 import torch
 import transformers
-from diffusers import (AutoencoderKL, DDPMScheduler, FlowMatchEulerDiscreteScheduler, HunyuanDiT2DModel, HunyuanDiTPipeline,
-                       Lumina2Pipeline, Lumina2Transformer2DModel)
+from diffusers import (AuraFlowPipeline, AuraFlowTransformer2DModel, AutoencoderKL, DDPMScheduler,
+                       FlowMatchEulerDiscreteScheduler, HunyuanDiT2DModel, HunyuanDiTPipeline, Lumina2Pipeline,
+                       Lumina2Transformer2DModel, SD3Transformer2DModel, StableDiffusion3Pipeline)
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from transformers import (AutoTokenizer, BertConfig, BertModel, BertTokenizer, Gemma2Config, Gemma2Model, T5EncoderModel,
-                          T5TokenizerFast)
+from transformers import (AutoTokenizer, BertConfig, BertModel, BertTokenizer, CLIPTextModelWithProjection, CLIPTokenizer,
+                          Gemma2Config, Gemma2Model, T5EncoderModel, T5TokenizerFast, UMT5Config, UMT5EncoderModel)
 
 import heldout
 import pipeline_runs
 import tiny_tokenizers
-from common import redraw
+from common import randn, redraw
 from networks_bert_gemma2 import redraw_gemma
 
 HAN = ["一个宇航员在骑马", "红色的心，蓝天白云", "三只小猫！！模糊低质量", "东京の夜", "彝族服饰的老人😀"]
@@ -98,9 +100,71 @@ def lumina2(r, seed, folder):
     return Lumina2Pipeline(scheduler=scheduler, tokenizer=AutoTokenizer.from_pretrained(folder / "tokenizer"), **parts), parts
 
 
+def sd3(r, seed, folder):
+    length, tokenizers, parts = r.choice([77, 20, 33]), {}, {}
+    decoder = vae(r)
+    for i, name in enumerate(("", "_2")):
+        words = tiny_tokenizers.clip(folder / f"tokenizer{name}", r.randrange(0, 150), length)
+        if i and r.random() < 0.8:
+            for file in ("tokenizer_config.json", "special_tokens_map.json"):
+                heldout.change_json(folder / "tokenizer_2" / file, lambda c: c | {"pad_token": "!"})
+        tokenizers[f"tokenizer{name}"] = CLIPTokenizer.from_pretrained(folder / f"tokenizer{name}")
+        config = heldout.random_clip(r, words, length).config
+        config.projection_dim, config.num_hidden_layers = r.randrange(3, 30), r.randrange(2, 5)
+        parts[f"text_encoder{name}"] = redraw(CLIPTextModelWithProjection(config), seed + i)
+    joint = r.choice([r.randrange(8, 60), 120])
+    if r.random() < 0.7:
+        pieces = tiny_tokenizers.t5(folder / "tokenizer_3", r.randrange(100, 200), 512, r.choice(["nmt_nfkc", "identity"]))
+        tokenizers["tokenizer_3"] = T5TokenizerFast.from_pretrained(folder / "tokenizer_3")
+        parts["text_encoder_3"] = redraw(heldout.random_t5(r, pieces), seed + 2)
+        joint = parts["text_encoder_3"].config.d_model
+    heads, head, layers = r.randrange(1, 4), 4 * r.randrange(1, 9), r.randrange(1, 5)
+    transformer = redraw(SD3Transformer2DModel(
+        sample_size=r.choice([4, 8]), patch_size=r.choice([1, 2, 2, 2]), in_channels=decoder.config.latent_channels,
+        out_channels=decoder.config.latent_channels, num_layers=layers, attention_head_dim=head, num_attention_heads=heads,
+        joint_attention_dim=joint, caption_projection_dim=heads * head,
+        pooled_projection_dim=sum(parts[f"text_encoder{n}"].config.projection_dim for n in ("", "_2")),
+        pos_embed_max_size=r.randrange(12, 20), qk_norm=r.choice([None, "rms_norm"]),
+        dual_attention_layers=tuple(i for i in range(layers) if r.random() < 0.3)), seed + 3)
+    parts |= {"transformer": transformer, "vae": redraw(decoder, seed + 4)}
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=r.choice([3.0, 1.0, 1.7]), use_dynamic_shifting=r.random() < 0.3)
+    missing = {} if "text_encoder_3" in parts else {"text_encoder_3": None, "tokenizer_3": None}
+    return StableDiffusion3Pipeline(scheduler=scheduler, **tokenizers, **parts, **missing), parts
+
+
+def aura(r, seed, folder):
+    if r.random() < 0.6:
+        pieces = tiny_tokenizers.t5(folder / "tokenizer", r.randrange(100, 200), 512, r.choice(["nmt_nfkc", "identity"]))
+        tokenizer = T5TokenizerFast.from_pretrained(folder / "tokenizer")
+    else:
+        pieces = tiny_tokenizers.gemma(folder / "tokenizer", r.randrange(360, 460))
+        tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer")
+    decoder = vae(r)
+    decoder.register_to_config(shift_factor=None)
+    t5 = heldout.random_t5(r, pieces).config.to_dict()
+    umt5 = UMT5EncoderModel(UMT5Config(**{k: t5[k] for k in (
+        "vocab_size", "d_model", "d_kv", "num_heads", "d_ff", "num_layers", "feed_forward_proj", "layer_norm_epsilon",
+        "relative_attention_num_buckets", "relative_attention_max_distance")}, is_encoder_decoder=False, use_cache=False))
+    heads, head = r.randrange(1, 4), r.randrange(3, 40)
+    joint = r.randrange(0, 3)
+    transformer = redraw(AuraFlowTransformer2DModel(
+        sample_size=8, in_channels=decoder.config.latent_channels, out_channels=decoder.config.latent_channels,
+        num_mmdit_layers=joint, num_single_dit_layers=r.randrange(0 if joint else 1, 4), attention_head_dim=head,
+        num_attention_heads=heads, joint_attention_dim=umt5.config.d_model, caption_projection_dim=heads * head,
+        pos_embed_max_size=r.choice([49, 64, 100])), seed + 1, gain=1.2)
+    for i, p in enumerate((transformer.pos_embed.pos_embed, transformer.register_tokens)):
+        p.copy_(randn(seed + 50 + i, *p.shape))
+    parts = {"text_encoder": redraw(umt5, seed), "transformer": transformer, "vae": redraw(decoder, seed + 2)}
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=r.choice([1.73, 1.0, 3.0]))
+    return AuraFlowPipeline(tokenizer=tokenizer, scheduler=scheduler, **parts), parts
+
+
+KINDS = {"hunyuan": hunyuan, "lumina2": lumina2, "sd3": sd3, "aura": aura}
+
+
 def build(r, kind, seed, folder):
     folder.mkdir()
-    pipe, parts = (hunyuan if kind == "hunyuan" else lumina2)(r, 10 * seed, folder)
+    pipe, parts = KINDS[kind](r, 10 * seed, folder)
     names = []
     for name, part in parts.items():
         names.append(name)
@@ -128,9 +192,16 @@ def random_case(r, kind, pipe):
         o["use_resolution_binning"] = False
         if r.random() < 0.4:
             o["guidance_rescale"] = r.choice([0.7, 1.0, 0.2])
-    else:
-        if r.random() < 0.5:
-            o["max_sequence_length"] = r.choice([16, 100, 256, 290])
+    elif r.random() < 0.5:
+        o["max_sequence_length"] = r.choice([16, 100, 256, 290])
+    if kind == "sd3":
+        if r.random() < 0.3:
+            o["clip_skip"] = r.randrange(0, min(pipe.text_encoder.config.num_hidden_layers,
+                                                pipe.text_encoder_2.config.num_hidden_layers))
+        if r.random() < 0.4:
+            o |= dict(skip_guidance_layers=r.sample(range(6), r.randrange(1, 4)), skip_layer_guidance_start=r.choice([0.01, 0.3]),
+                      skip_layer_guidance_stop=r.choice([0.2, 0.6, 1.0]), skip_layer_guidance_scale=r.choice([2.8, 1.0, 5.5]))
+    if kind == "lumina2":
         if r.random() < 0.4:
             o["cfg_trunc_ratio"] = r.choice([0.25, 0.5, 0.8])
         if r.random() < 0.3:
@@ -146,9 +217,13 @@ def command(binary, folder, case, work, initial):
             "--guidance", case["guidance"], "--width", case["width"], "--height", case["height"]]
     if "negative" in case:
         args.append(f"--negative={case['negative']}")
-    names = {"guidance_rescale": "guidance-rescale", "max_sequence_length": "max-sequence-length",
+    names = {"clip_skip": "clip-skip", "skip_layer_guidance_scale": "skip-guidance-scale",
+             "skip_layer_guidance_start": "skip-guidance-start", "skip_layer_guidance_stop": "skip-guidance-stop",
+             "guidance_rescale": "guidance-rescale", "max_sequence_length": "max-sequence-length",
              "cfg_trunc_ratio": "cfg-trunc-ratio", "system_prompt": "system-prompt"}
     args += [f"--{names[k]}={v}" for k, v in case["options"].items() if k in names]
+    if "skip_guidance_layers" in case["options"]:
+        args.append("--skip-guidance-layers=" + ",".join(map(str, case["options"]["skip_guidance_layers"])))
     if not case["options"].get("cfg_normalization", True):
         args.append("--no-cfg-normalization")
     if initial is not None:
@@ -180,7 +255,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binary")
     parser.add_argument("--seeds", default="0:10", help="FIRST:END")
-    parser.add_argument("--only", choices=["hunyuan", "lumina2"])
+    parser.add_argument("--only", choices=list(KINDS))
     parser.add_argument("--runs", type=int, default=3, help="a folder")
     parser.add_argument("--keep", type=Path, help="where the folders of failures go")
     options = parser.parse_args()
@@ -192,7 +267,7 @@ def main():
     first, end = map(int, options.seeds.split(":"))
     passed = total = 0
     for seed in range(first, end):
-        for kind in [options.only] if options.only else ["hunyuan", "lumina2"]:
+        for kind in [options.only] if options.only else KINDS:
             r = random.Random(f"{kind} {seed}")
             with tempfile.TemporaryDirectory() as work:
                 folder = Path(work) / f"{kind}-{seed}"
