@@ -126,8 +126,21 @@ static void take_file(at_pipeline *p, at_component *c, const char *path)
     at_layout_free(layout);
 }
 
+/* The class that a folder names for a component that the model itself says nothing of. */
+static void take_class(at_context *cx, at_component *c, const char *folder)
+{
+    char *path = at_path_join(cx, folder, "config.json");
+    cJSON *json = path && at_file_exists(path) ? at_json_read(cx, path) : NULL;
+    const cJSON *name =
+        cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(json, "architectures"), 0);
+    if (cJSON_IsString(name)) c->class_name = at_copy_text(cx, name->valuestring);
+    cJSON_Delete(json);
+    at_free(path);
+}
+
 static void take_folder(at_pipeline *p, at_component *c, const char *path)
 {
+    if (!c->class_name) take_class(p->cx, c, path);
     at_config_free(c->config);
     at_weights_drop(c->weights);
     c->config = NULL;

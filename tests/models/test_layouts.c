@@ -147,6 +147,9 @@ static void knows_families(void **state)
         {"refiner", "Stable Diffusion XL, refiner", "StableDiffusionXLImg2ImgPipeline",
          "EulerDiscreteScheduler", "epsilon"},
         {"flux_all", "Flux.1 dev", "FluxPipeline", "FlowMatchEulerDiscreteScheduler", ""},
+        {"sd3_all", "Stable Diffusion 3", "StableDiffusion3Pipeline",
+         "FlowMatchEulerDiscreteScheduler", ""},
+        {"auraflow_all", "AuraFlow", "AuraFlowPipeline", "FlowMatchEulerDiscreteScheduler", ""},
     };
     at_context *cx = at_context_new(NULL);
     for (size_t i = 0; i < AT_COUNT(cases); i++) {
@@ -217,6 +220,26 @@ static void knows_what_is_said(void **state)
     at_context_free(cx);
 }
 
+/* T5 is often left out, and then is none of the model's parts. */
+static void knows_what_is_left_out(void **state)
+{
+    (void)state;
+    at_context *cx = at_context_new(NULL);
+    at_layout *layout = open_layout(cx, FOLDER "/sd3_bare.safetensors");
+    assert_true(cJSON_IsNull(cJSON_GetObjectItem(layout->index, "text_encoder_3")->child));
+    assert_int_equal(layout->count, 2);
+    at_layout_free(layout);
+    layout = open_layout(cx, FOLDER "/sd3_all.safetensors");
+    assert_true(cJSON_IsString(cJSON_GetObjectItem(layout->index, "text_encoder_3")->child));
+    assert_string_equal(at_layout_find(layout, "text_encoder")->class_name,
+                        "CLIPTextModelWithProjection");
+    const cJSON *dual =
+        cJSON_GetObjectItem(at_layout_find(layout, "transformer")->config, "dual_attention_layers");
+    assert_int_equal(cJSON_GetArraySize(dual), 1);
+    at_layout_free(layout);
+    at_context_free(cx);
+}
+
 static void refuses_what_does_not_fit(void **state)
 {
     (void)state;
@@ -240,11 +263,9 @@ int main(void)
 {
     AT_SKIP_WITHOUT_TABLE();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(maps_as_the_reference),
-        cmocka_unit_test(maps_without_copies),
-        cmocka_unit_test(knows_families),
-        cmocka_unit_test(knows_what_is_said),
-        cmocka_unit_test(refuses_what_does_not_fit),
+        cmocka_unit_test(maps_as_the_reference),  cmocka_unit_test(maps_without_copies),
+        cmocka_unit_test(knows_families),         cmocka_unit_test(knows_what_is_said),
+        cmocka_unit_test(knows_what_is_left_out), cmocka_unit_test(refuses_what_does_not_fit),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -6,11 +6,12 @@ import json
 import re
 
 import torch
-from diffusers import AutoencoderKL, FluxTransformer2DModel, Lumina2Transformer2DModel, UNet2DConditionModel
+from diffusers import (AuraFlowTransformer2DModel, AutoencoderKL, FluxTransformer2DModel, Lumina2Transformer2DModel,
+                       SD3Transformer2DModel, UNet2DConditionModel)
 from diffusers.loaders import single_file_utils as reference
 from safetensors.torch import save_file
 from transformers import (CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, Gemma2Config, Gemma2Model, T5Config,
-                          T5EncoderModel)
+                          T5EncoderModel, UMT5Config, UMT5EncoderModel)
 
 from common import fresh_folder, redraw, report
 
@@ -166,6 +167,60 @@ LUMINA2 = {"time_caption_embed.caption_embedder": "cap_embedder", "time_caption_
            "norm_out.linear_2": "final_layer.linear", "norm1.linear": "adaLN_modulation.1", "norm1.norm": "attention_norm1",
            "attn.to_out.0": "attention.out", "attn.norm_q": "attention.q_norm", "attn.norm_k": "attention.k_norm",
            "feed_forward.linear_": "feed_forward.w"}
+
+
+def original_sd3(model):
+    s, out = model.state_dict(), {}
+    swap = lambda x: torch.cat(x.chunk(2)[::-1])  # noqa: E731
+    out["pos_embed"] = s["pos_embed.pos_embed"]
+    for leaf in ("weight", "bias"):
+        for theirs, ours in (("x_embedder.proj", "pos_embed.proj"), ("context_embedder", "context_embedder"),
+                             ("t_embedder.mlp.0", "time_text_embed.timestep_embedder.linear_1"),
+                             ("t_embedder.mlp.2", "time_text_embed.timestep_embedder.linear_2"),
+                             ("y_embedder.mlp.0", "time_text_embed.text_embedder.linear_1"),
+                             ("y_embedder.mlp.2", "time_text_embed.text_embedder.linear_2"), ("final_layer.linear", "proj_out")):
+            out[f"{theirs}.{leaf}"] = s[f"{ours}.{leaf}"]
+        out[f"final_layer.adaLN_modulation.1.{leaf}"] = swap(s[f"norm_out.linear.{leaf}"])
+        for i, block in enumerate(model.transformer_blocks):
+            a, b = f"joint_blocks.{i}.", f"transformer_blocks.{i}."
+            take = lambda names: torch.cat([s[f"{b}{x}.{leaf}"] for x in names])  # noqa: E731
+            norm = s[f"{b}norm1_context.linear.{leaf}"]
+            out[f"{a}context_block.adaLN_modulation.1.{leaf}"] = swap(norm) if block.context_pre_only else norm
+            out[f"{a}x_block.attn.qkv.{leaf}"] = take([f"attn.to_{x}" for x in "qkv"])
+            out[f"{a}context_block.attn.qkv.{leaf}"] = take([f"attn.add_{x}_proj" for x in "qkv"])
+            pairs = {"x_block.adaLN_modulation.1": "norm1.linear", "x_block.attn.proj": "attn.to_out.0",
+                     "x_block.mlp.fc1": "ff.net.0.proj", "x_block.mlp.fc2": "ff.net.2"}
+            if not block.context_pre_only:
+                pairs |= {"context_block.attn.proj": "attn.to_add_out", "context_block.mlp.fc1": "ff_context.net.0.proj",
+                          "context_block.mlp.fc2": "ff_context.net.2"}
+            if block.use_dual_attention:
+                out[f"{a}x_block.attn2.qkv.{leaf}"] = take([f"attn2.to_{x}" for x in "qkv"])
+                pairs["x_block.attn2.proj"] = "attn2.to_out.0"
+            norms = {f"x_block.{attn}.ln_{q}": f"{attn}.norm_{q}" for attn in ("attn", "attn2") for q in "qk"}
+            norms |= {f"context_block.attn.ln_{q}": f"attn.norm_added_{q}" for q in "qk"}
+            out |= {f"{a}{k}.{leaf}": s[f"{b}{v}.{leaf}"] for k, v in {**pairs, **norms}.items() if f"{b}{v}.{leaf}" in s}
+    return out
+
+
+def original_auraflow(model):
+    out, swap = {}, lambda x: torch.cat(x.chunk(2)[::-1])  # noqa: E731
+    fixed = {"pos_embed.pos_embed": "positional_encoding", "pos_embed.proj": "init_x_linear", "proj_out": "final_linear",
+             "context_embedder": "cond_seq_linear", "time_step_proj.linear_1": "t_embedder.mlp.0",
+             "time_step_proj.linear_2": "t_embedder.mlp.2", "norm_out.linear": "modF.1"}
+    for name, value in model.state_dict().items():
+        for ours, theirs in fixed.items():
+            if name.startswith(ours):
+                name, value = theirs + name[len(ours):], swap(value) if theirs == "modF.1" else value
+        joint = name.startswith("joint")
+        for ours, theirs in (("joint_transformer_blocks", "double_layers"), ("single_transformer_blocks", "single_layers"),
+                             ("norm1_context.linear", "modC.1"), ("norm1.linear", "modX.1" if joint else "modCX.1"),
+                             ("ff_context", "mlpC"), (".ff.", ".mlpX." if joint else ".mlp."), ("linear_1", "c_fc1"),
+                             ("linear_2", "c_fc2"), ("out_projection", "c_proj"), ("to_add_out", "w1o"),
+                             *((f"add_{x}_proj", f"w1{x}") for x in "qkv"),
+                             *((f"to_{x}", f"w{2 if joint else 1}{x}") for x in "qkv"), ("to_out.0", f"w{2 if joint else 1}o")):
+            name = name.replace(ours, theirs)
+        out[name] = value
+    return out
 
 
 def original_lumina2(model):
@@ -352,6 +407,58 @@ def lumina2(folder, expected):
         expected[name] = {part: parts[part]}
 
 
+SD3_KEYS = ["patch_size", "in_channels", "num_layers", "attention_head_dim", "num_attention_heads", "joint_attention_dim",
+            "caption_projection_dim", "pooled_projection_dim", "out_channels", "pos_embed_max_size", "qk_norm"]
+AURAFLOW_KEYS = ["patch_size", "in_channels", "num_mmdit_layers", "num_single_dit_layers", "attention_head_dim",
+                 "num_attention_heads", "joint_attention_dim", "caption_projection_dim", "out_channels", "pos_embed_max_size"]
+
+
+def save_whole(folder, expected, name, places, parts):
+    save(folder, name, {prefix + k: v for prefix, part in places for k, v in part.items()})
+    expected[name] = parts
+
+
+def sd3(folder, expected):
+    model = SD3Transformer2DModel(
+        num_layers=2, num_attention_heads=2, attention_head_dim=8, joint_attention_dim=20, caption_projection_dim=16,
+        pooled_projection_dim=36, pos_embed_max_size=5, qk_norm="rms_norm", dual_attention_layers=(0,))
+    vae = AutoencoderKL(**dict(VAE, latent_channels=16, use_quant_conv=False, use_post_quant_conv=False))
+    texts = clip(24, 16, seed=15), clip(32, 20, seed=16)
+    t5 = T5EncoderModel(T5Config(vocab_size=50, d_model=20, d_kv=6, d_ff=28, num_layers=2, num_heads=3,
+                                 relative_attention_num_buckets=8, feed_forward_proj="gated-gelu"))
+    for i, part in enumerate((model, vae, t5)):
+        half(redraw(part, 17 + i))
+    half(texts[0]), half(texts[1])
+    model.pos_embed.pos_embed.copy_(model.pos_embed.pos_embed.half())
+    stability = {k: v.half() for k, v in original_sd3(model).items()}
+    check("sd3", reference.convert_sd3_transformer_checkpoint_to_diffusers(dict(stability)), model)
+    ae = {k: v.half() for k, v in original_vae(vae).items()}
+    parts = {"transformer": describe(model, SD3_KEYS), "vae": describe(vae, VAE_KEYS)}
+    places = [("model.diffusion_model.", stability), ("first_stage_model.", ae)]
+    save_whole(folder, expected, "sd3_bare", places, dict(parts))
+    for name, letter, text in zip(("text_encoder", "text_encoder_2"), "lg", texts):
+        parts[name] = describe(text, [*CLIP_KEYS, "projection_dim"])
+        places.append((f"text_encoders.clip_{letter}.transformer.", {k: v.half() for k, v in hf_clip(text).items()}))
+    parts["text_encoder_3"] = describe(t5, T5_KEYS)
+    tied = {k: v.half() for k, v in t5.state_dict().items() if k != "encoder.embed_tokens.weight"}
+    save_whole(folder, expected, "sd3_all", [*places, ("text_encoders.t5xxl.transformer.", tied)], parts)
+
+
+def auraflow(folder, expected):
+    model = AuraFlowTransformer2DModel(num_mmdit_layers=1, num_single_dit_layers=1, attention_head_dim=6, num_attention_heads=2,
+                                       joint_attention_dim=20, caption_projection_dim=12, pos_embed_max_size=9)
+    umt5 = UMT5EncoderModel(UMT5Config(vocab_size=50, d_model=20, d_kv=6, d_ff=28, num_layers=2, num_heads=3,
+                                       relative_attention_num_buckets=8))
+    half(redraw(model, 20)), half(redraw(umt5, 21))
+    fal = {k: v.half() for k, v in original_auraflow(model).items()}
+    check("auraflow", reference.convert_auraflow_transformer_checkpoint_to_diffusers(dict(fal)), model)
+    tied = {k: v.half() for k, v in umt5.state_dict().items() if k != "encoder.embed_tokens.weight"}
+    parts = {"transformer": describe(model, AURAFLOW_KEYS), "text_encoder": describe(umt5, T5_KEYS)}
+    save_whole(folder, expected, "auraflow_all",
+               [("model.diffusion_model.", fal), ("text_encoders.pile_t5xl.transformer.", tied)], parts)
+    save_whole(folder, expected, "auraflow_alone", [("", fal)], {"transformer": parts["transformer"]})
+
+
 if __name__ == "__main__":
     folder = fresh_folder("checkpoints", "single")
     expected = {}
@@ -365,5 +472,7 @@ if __name__ == "__main__":
             expected["xl_unet"] = {"unet": unet}
     flux(folder, expected)
     lumina2(folder, expected)
+    sd3(folder, expected)
+    auraflow(folder, expected)
     (folder / "expected.json").write_text(json.dumps(expected, separators=(",", ":")) + "\n")
     report(folder)

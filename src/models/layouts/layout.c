@@ -59,6 +59,20 @@ typedef struct family {
         "\"tokenizer\":[\"transformers\",\"GemmaTokenizerFast\"],"       \
         "\"transformer\":[\"diffusers\",\"Lumina2Transformer2DModel\"]," \
         "\"scheduler\":[\"diffusers\",\"FlowMatchEulerDiscreteScheduler\"]"
+#define SD3_INDEX                                                                                  \
+    VAE CLIP("", "CLIPTextModelWithProjection") CLIP(                                              \
+        "_2",                                                                                      \
+        "CLIPTextModelWithProjection") "\"text_encoder_3\":[\"transformers\",\"T5EncoderModel\"]," \
+                                       "\"tokenizer_3\":[\"transformers\",\"T5TokenizerFast\"],"   \
+                                       "\"transformer\":[\"diffusers\",\"SD3Transformer2DModel\"]" \
+                                       ","                                                         \
+                                       "\"scheduler\":[\"diffusers\","                             \
+                                       "\"FlowMatchEulerDiscreteScheduler\"]"
+#define AURAFLOW_INDEX                                                    \
+    VAE "\"text_encoder\":[\"transformers\",\"UMT5EncoderModel\"],"       \
+        "\"tokenizer\":[\"transformers\",\"LlamaTokenizerFast\"],"        \
+        "\"transformer\":[\"diffusers\",\"AuraFlowTransformer2DModel\"]," \
+        "\"scheduler\":[\"diffusers\",\"FlowMatchEulerDiscreteScheduler\"]"
 #define FLOW(shift, dynamic)                                                          \
     "\"_class_name\":\"FlowMatchEulerDiscreteScheduler\",\"base_image_seq_len\":256," \
     "\"base_shift\":0.5,\"max_image_seq_len\":4096,\"max_shift\":1.15,"               \
@@ -77,7 +91,9 @@ enum {
     FLUX_SCHNELL,
     FLUX_FILL,
     FLUX_CONTROL,
-    LUMINA2
+    LUMINA2,
+    SD3,
+    AURAFLOW
 };
 
 static const family families[] = {
@@ -200,6 +216,24 @@ static const family families[] = {
                  0.3611,
                  0.1159,
                  {NULL}},
+    [SD3] = {"Stable Diffusion 3",
+             "StableDiffusion3Pipeline",
+             SD3_INDEX,
+             FLOW("3.0", "false"),
+             0,
+             1024,
+             1.5305,
+             0.0609,
+             {CLIP_1, CLIP_2}},
+    [AURAFLOW] = {"AuraFlow",
+                  "AuraFlowPipeline",
+                  AURAFLOW_INDEX,
+                  FLOW("1.73", "false"),
+                  0,
+                  1024,
+                  0.13025,
+                  0,
+                  {NULL}},
 };
 
 /* ---- where networks are in a file */
@@ -217,6 +251,11 @@ static const struct place {
     {AT_PART_FLUX, "", "transformer"},
     {AT_PART_LUMINA2, "model.diffusion_model.", "transformer"},
     {AT_PART_LUMINA2, "", "transformer"},
+    {AT_PART_SD3, "model.diffusion_model.", "transformer"},
+    {AT_PART_SD3, "", "transformer"},
+    {AT_PART_AURAFLOW, "model.diffusion_model.", "transformer"},
+    {AT_PART_AURAFLOW, "model.", "transformer"},
+    {AT_PART_AURAFLOW, "", "transformer"},
     {AT_PART_VAE, "first_stage_model.", "vae"},
     {AT_PART_VAE, "vae.", "vae"},
     {AT_PART_VAE, "", "vae"},
@@ -231,6 +270,8 @@ static const struct place {
     {AT_PART_CLIP, "", "text_encoder", "quick_gelu"},
     {AT_PART_OPEN_CLIP, "", "text_encoder", "gelu"},
     {AT_PART_T5, "text_encoders.t5xxl.transformer.", "text_encoder_2"},
+    {AT_PART_UMT5, "text_encoders.pile_t5xl.transformer.", "text_encoder"},
+    {AT_PART_UMT5, "", "text_encoder"},
     {AT_PART_T5, "", "text_encoder_2"},
     {AT_PART_GEMMA2, "text_encoders.gemma2_2b.transformer.", "text_encoder"},
     {AT_PART_GEMMA2, "", "text_encoder"},
@@ -245,6 +286,9 @@ static const char *const class_names[AT_PART_KINDS] = {
     [AT_PART_T5] = "T5EncoderModel",
     [AT_PART_LUMINA2] = "Lumina2Transformer2DModel",
     [AT_PART_GEMMA2] = "Gemma2Model",
+    [AT_PART_SD3] = "SD3Transformer2DModel",
+    [AT_PART_AURAFLOW] = "AuraFlowTransformer2DModel",
+    [AT_PART_UMT5] = "UMT5EncoderModel",
 };
 
 /* A place that a file has. */
@@ -270,18 +314,22 @@ static const at_part_form *form_at(const at_weights *w, const struct place *p)
     return NULL;
 }
 
-/* Finds each part once: the first place that is there. */
+/* Finds each part once: the first place that is there. In Stable Diffusion 3 T5 is the third
+   encoder and both CLIPs have projections. */
 static void find_parts(reader *r)
 {
     at_layout *l = r->layout;
     for (size_t i = 0; i < AT_COUNT(places) && l->count < AT_LAYOUT_PARTS; i++) {
         const struct place *p = &places[i];
-        const at_part_form *form = at_layout_find(l, p->part) ? NULL : form_at(r->weights, p);
+        bool sd3 = l->count && r->found[0].place->kind == AT_PART_SD3, t5 = p->kind == AT_PART_T5;
+        const char *name = sd3 && t5 ? "text_encoder_3" : p->part;
+        const at_part_form *form = at_layout_find(l, name) ? NULL : form_at(r->weights, p);
         if (!form) continue;
         at_layout_part *part = &l->parts[l->count];
-        snprintf(part->name, sizeof part->name, "%s", p->part);
+        snprintf(part->name, sizeof part->name, "%s", name);
         part->class_name = class_names[p->kind];
-        if (strcmp(p->part, "text_encoder_2") == 0 && p->kind != AT_PART_T5)
+        bool clip = p->kind == AT_PART_CLIP || p->kind == AT_PART_OPEN_CLIP;
+        if (clip && (sd3 || strcmp(name, "text_encoder_2") == 0))
             part->class_name = "CLIPTextModelWithProjection";
         if (!l->count) snprintf(l->sign, sizeof l->sign, "%s%s", p->prefix, form->sign);
         r->found[l->count++] = (found){p, form};
@@ -354,11 +402,14 @@ static bool choose_family(reader *r)
             "%s: a Playground v2.5 checkpoint, whose EDM sampling is not supported",
             at_weights_at(r->weights, 0)->file->path);
     const found *transformer = found_of(r, "transformer");
-    bool lumina = transformer && transformer->form->kind == AT_PART_LUMINA2;
-    r->family = lumina ? &families[LUMINA2]
-                : flux ? flux_family(flux->weights)
-                : unet ? unet_family(r, unet->weights)
-                       : NULL;
+    at_part_kind kind = transformer ? transformer->form->kind : AT_PART_KINDS;
+    bool lumina = kind == AT_PART_LUMINA2;
+    r->family = lumina                     ? &families[LUMINA2]
+                : kind == AT_PART_SD3      ? &families[SD3]
+                : kind == AT_PART_AURAFLOW ? &families[AURAFLOW]
+                : flux                     ? flux_family(flux->weights)
+                : unet                     ? unet_family(r, unet->weights)
+                                           : NULL;
     if (lumina && at_part_find(r->weights, transformer->place->prefix, "x_pad_token"))
         return at_fail_false(r->cx, AT_ERROR_UNSUPPORTED,
                              "%s: a Z-Image checkpoint, which is not supported",
@@ -489,6 +540,8 @@ static void write_index(reader *r)
                                  r->family->components);
     l->index = text ? parse(r->cx, text, "atelier.model_index") : NULL;
     at_free(text);
+    if (r->family == &families[SD3] && !own && !at_layout_find(l, "text_encoder_3"))
+        set_text(l->index, "text_encoder_3", cJSON_Parse("[null,null]")); /* T5 is often left out */
     l->family = r->family->name;
     l->pipeline = r->family->pipeline;
     memcpy(l->tokenizers, r->family->tokenizers, sizeof l->tokenizers);

@@ -1,6 +1,7 @@
 #include "models/layouts/parts.h"
 #include "models/layouts/flux.h"
 #include "models/layouts/lumina2.h"
+#include "models/layouts/mmdit.h"
 #include "models/layouts/stable_diffusion.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -107,12 +108,20 @@ const at_part_form at_part_forms[] = {
     {AT_PART_CLIP, "text_model.embeddings.token_embedding.weight", name_clip},
     {AT_PART_CLIP, "embeddings.token_embedding.weight", name_clip},
     {AT_PART_OPEN_CLIP, "transformer.resblocks.0.attn.in_proj_weight", at_names_open_clip},
+    {AT_PART_UMT5, "encoder.block.1.layer.0.SelfAttention.relative_attention_bias.weight",
+     name_same},
+    {AT_PART_UMT5, "enc.blk.1.attn_rel_b.weight", name_llama_t5},
     {AT_PART_T5, "encoder.block.0.layer.0.SelfAttention.q.weight", name_same},
     {AT_PART_T5, "enc.blk.0.attn_q.weight", name_llama_t5},
     {AT_PART_LUMINA2, "layers.0.attention.qkv.weight", at_names_lumina2},
     {AT_PART_LUMINA2, "layers.0.norm1.linear.weight", name_same},
     {AT_PART_GEMMA2, "model.layers.0.pre_feedforward_layernorm.weight", at_names_gemma2},
     {AT_PART_GEMMA2, "layers.0.pre_feedforward_layernorm.weight", name_same},
+    {AT_PART_SD3, "joint_blocks.0.x_block.attn.qkv.weight", at_names_sd3},
+    {AT_PART_SD3, "pos_embed.pos_embed", name_same},
+    {AT_PART_AURAFLOW, "double_layers.0.attn.w2q.weight", at_names_auraflow},
+    {AT_PART_AURAFLOW, "single_layers.0.modCX.1.weight", at_names_auraflow},
+    {AT_PART_AURAFLOW, "register_tokens", name_same},
     {AT_PART_KINDS, NULL, NULL},
 };
 
@@ -492,14 +501,76 @@ static cJSON *gemma2_config(const at_weights *w, const at_part_hint *hint)
     return json;
 }
 
+static int64_t side_of(int64_t area)
+{
+    int64_t side = 0;
+    while ((side + 1) * (side + 1) <= area) side++;
+    return side;
+}
+
+/* Heads have 64 channels where no norm of theirs says otherwise. */
+static cJSON *sd3_config(const at_weights *w, const at_part_hint *hint)
+{
+    (void)hint;
+    cJSON *json = cJSON_CreateObject();
+    int64_t dim = at_part_size(w, 0, "pos_embed.proj.weight"), dual[MOST];
+    int64_t patch = at_part_size(w, 2, "pos_embed.proj.weight");
+    int64_t head = at_part_size(w, 0, "transformer_blocks.0.attn.norm_q.weight");
+    int64_t layers = count_layers(w, "transformer_blocks", "norm1.linear");
+    int count = 0;
+    for (int i = 0; i < layers; i++)
+        if (at_part_find(w, "", "transformer_blocks.%d.attn2.to_q.weight", i)) dual[count++] = i;
+    int64_t heads = head ? dim / head : heads_of(dim, 64, 4);
+    cJSON_AddStringToObject(json, "_class_name", "SD3Transformer2DModel");
+    add_int(json, "sample_size", 128);
+    add_int(json, "patch_size", patch);
+    add_int(json, "in_channels", at_part_size(w, 1, "pos_embed.proj.weight"));
+    add_int(json, "num_layers", layers);
+    add_int(json, "attention_head_dim", dim / AT_MAX(heads, 1));
+    add_int(json, "num_attention_heads", heads);
+    add_int(json, "joint_attention_dim", at_part_size(w, 1, "context_embedder.weight"));
+    add_int(json, "caption_projection_dim", dim);
+    add_int(json, "pooled_projection_dim",
+            at_part_size(w, 1, "time_text_embed.text_embedder.linear_1.weight"));
+    add_int(json, "out_channels", at_part_size(w, 0, "proj_out.weight") / AT_MAX(patch * patch, 1));
+    add_int(json, "pos_embed_max_size", side_of(at_part_size(w, 1, "pos_embed.pos_embed")));
+    add_ints(json, "dual_attention_layers", dual, count);
+    if (head) cJSON_AddStringToObject(json, "qk_norm", "rms_norm");
+    return json;
+}
+
+/* Heads of 256 channels and patches of 2 x 2, as published. */
+static cJSON *auraflow_config(const at_weights *w, const at_part_hint *hint)
+{
+    enum { PATCHES = 2 * 2 };
+    (void)hint;
+    cJSON *json = cJSON_CreateObject();
+    int64_t dim = at_part_size(w, 0, "pos_embed.proj.weight"), heads = heads_of(dim, 256, 2);
+    cJSON_AddStringToObject(json, "_class_name", "AuraFlowTransformer2DModel");
+    add_int(json, "patch_size", 2);
+    add_int(json, "in_channels", at_part_size(w, 1, "pos_embed.proj.weight") / PATCHES);
+    add_int(json, "out_channels", at_part_size(w, 0, "proj_out.weight") / PATCHES);
+    add_int(json, "num_mmdit_layers", count_layers(w, "joint_transformer_blocks", "norm1.linear"));
+    add_int(json, "num_single_dit_layers",
+            count_layers(w, "single_transformer_blocks", "norm1.linear"));
+    add_int(json, "attention_head_dim", dim / AT_MAX(heads, 1));
+    add_int(json, "num_attention_heads", heads);
+    add_int(json, "joint_attention_dim", at_part_size(w, 1, "context_embedder.weight"));
+    add_int(json, "caption_projection_dim", dim);
+    add_int(json, "pos_embed_max_size", at_part_size(w, 1, "pos_embed.pos_embed"));
+    return json;
+}
+
 cJSON *at_part_config(at_context *cx, at_part_kind kind, const at_weights *weights,
                       const at_part_hint *hint)
 {
     static cJSON *(*const makers[AT_PART_KINDS])(const at_weights *, const at_part_hint *) = {
-        [AT_PART_UNET] = unet_config,       [AT_PART_FLUX] = flux_config,
-        [AT_PART_VAE] = vae_config,         [AT_PART_CLIP] = clip_config,
-        [AT_PART_OPEN_CLIP] = clip_config,  [AT_PART_T5] = t5_config,
-        [AT_PART_LUMINA2] = lumina2_config, [AT_PART_GEMMA2] = gemma2_config,
+        [AT_PART_UNET] = unet_config,      [AT_PART_FLUX] = flux_config,
+        [AT_PART_VAE] = vae_config,        [AT_PART_CLIP] = clip_config,
+        [AT_PART_OPEN_CLIP] = clip_config, [AT_PART_T5] = t5_config,
+        [AT_PART_SD3] = sd3_config,        [AT_PART_AURAFLOW] = auraflow_config,
+        [AT_PART_UMT5] = t5_config,        [AT_PART_LUMINA2] = lumina2_config,
+        [AT_PART_GEMMA2] = gemma2_config,
     };
     cJSON *json = at_ok(cx) ? makers[kind](weights, hint) : NULL;
     if (at_ok(cx) && !json) at_fail(cx, AT_ERROR_MEMORY, "out of memory");

@@ -15,6 +15,9 @@ typedef enum at_part_kind {
     AT_PART_T5,
     AT_PART_LUMINA2,
     AT_PART_GEMMA2,
+    AT_PART_SD3,
+    AT_PART_AURAFLOW,
+    AT_PART_UMT5,
     AT_PART_KINDS
 } at_part_kind;
 
