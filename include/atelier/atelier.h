@@ -48,6 +48,15 @@ AT_API at_pipeline *at_pipeline_load_files(at_context *cx, const at_model_files 
 /* Lets a model go before its context. NULL is fine. */
 AT_API void at_pipeline_free(at_pipeline *pipeline);
 
+/* A LoRA file that a call's networks carry, times weight. Files stay open between calls: taking one
+   on or off, or another weight, loads nothing again. */
+typedef struct at_lora_use {
+    const char *path;
+    double weight; /* of UNet or transformer */
+    bool has_text_weight;
+    double text_weight; /* of the text encoders, where it is another */
+} at_lora_use;
+
 /* Zeros mean the model's own values, named as the reference pipeline (Diffusers) names them. */
 typedef struct at_generate_options {
     const char *prompt;   /* UTF-8; NULL is "" */
@@ -73,6 +82,8 @@ typedef struct at_generate_options {
                                          NULL: none. Zeros of the three numbers mean the
                                          reference's 2.8, 0.01 and 0.2 (shares of the steps) */
     double skip_layer_guidance_scale, skip_layer_guidance_start, skip_layer_guidance_stop;
+    const at_lora_use *loras; /* lora_count of them, applied in their order */
+    int lora_count;
     const char *latents;      /* safetensors file: `latents` [B,C,h,w] f32 in place of the seed */
     const char *save_latents; /* writes the final latents there, the same form */
 } at_generate_options;

@@ -6,6 +6,8 @@
 #include "cli/verbs.h"
 #include <atelier/image.h>
 #include <errno.h>
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -173,6 +175,56 @@ static void generate(cli_session *s, cli_settings *settings, const at_model_file
     at_free(names);
 }
 
+/* The number behind the last colon of `text`, which is cut off there; false: there is none. */
+static bool take_weight(char *text, double *weight)
+{
+    char *colon = strrchr(text, ':'), *end = NULL;
+    double value = colon && colon > text && colon[1] ? strtod(colon + 1, &end) : 0;
+    if (!end || *end || !isfinite(value)) return false;
+    *weight = value;
+    *colon = 0;
+    return true;
+}
+
+/* FILE, FILE:WEIGHT or FILE:WEIGHT:TEXT_WEIGHT; a file of exactly this name is that file. */
+static at_lora_use lora_of(at_context *cx, const char *text)
+{
+    at_lora_use use = {.weight = 1.0};
+    char *path = at_copy_text(cx, text);
+    double last, first;
+    if (path && !at_file_exists(path) && take_weight(path, &last)) {
+        use.weight = last;
+        if (!at_file_exists(path) && take_weight(path, &first)) {
+            use.weight = first;
+            use.has_text_weight = true;
+            use.text_weight = last;
+        }
+    }
+    use.path = path;
+    return use;
+}
+
+static at_lora_use *loras_of(at_context *cx, const cli_arguments *a, int *count)
+{
+    *count = cli_texts(a, "lora", NULL, 0);
+    at_lora_use *loras = AT_NEW_ARRAY(cx, at_lora_use, *count);
+    const char **texts = AT_NEW_ARRAY(cx, const char *, *count);
+    if (!loras || !texts) *count = 0;
+    cli_texts(a, "lora", texts, *count);
+    for (int i = 0; i < *count; i++) loras[i] = lora_of(cx, texts[i]);
+    at_free(texts);
+    return loras;
+}
+
+static void free_loras(at_lora_use *loras, int count)
+{
+    for (int i = 0; i < count; i++) {
+        char *path = (char *)(uintptr_t)loras[i].path;
+        at_free(path);
+    }
+    at_free(loras);
+}
+
 static at_model_files files_of(const cli_arguments *a)
 {
     return (at_model_files){
@@ -205,11 +257,14 @@ static int run(const cli_arguments *arguments)
         return cli_wrong("--seed: with --count %d the last seed would be past %llu",
                          settings.given.count, (unsigned long long)UINT64_MAX);
     cli_session_begin(&s, arguments);
+    at_lora_use *loras = loras_of(s.cx, arguments, &settings.given.lora_count);
+    settings.given.loras = loras;
     settings.given.seed =
         cli_given(arguments, "seed") ? cli_seed(arguments, "seed", 0) : random_seed(s.cx);
     char name[40];
     snprintf(name, sizeof name, "atelier-%llu.png", (unsigned long long)settings.given.seed);
     generate(&s, &settings, &files, output ? output : name);
+    free_loras(loras, settings.given.lora_count);
     return cli_session_end(&s);
 }
 
@@ -274,7 +329,9 @@ static const cli_option start_options[] = {
     {"init", 0, CLI_FILE, "FILE", "start from this picture", .later = LATER},
     {"strength", 0, CLI_NUMBER, "F", "how much of it is made anew", .high = 1, .later = LATER},
     {"mask", 0, CLI_FILE, "FILE", "repaint only where this picture is white", .later = LATER},
-    {"lora", 0, CLI_FILE, "FILE[:WEIGHT]", "add a LoRA", .repeats = true, .later = LATER},
+    {"lora", 0, CLI_FILE, "FILE[:WEIGHT]",
+     "add a LoRA, times WEIGHT; FILE:WEIGHT:TEXT gives the text encoders a weight of their own",
+     "1", .repeats = true},
     {"embedding", 0, CLI_FILE, "FILE", "add a textual inversion", .repeats = true, .later = LATER},
     {0},
 };

@@ -64,6 +64,15 @@ static void add_whole(at_context *cx, at_text *text, const char *name, uint64_t 
     if (value) at_text_print(cx, text, " --%s %llu", name, (unsigned long long)value);
 }
 
+/* FILE:WEIGHT as --lora takes it. */
+static char *lora_text(at_context *cx, const at_lora_use *lora)
+{
+    char unet[32], text[32];
+    number_text(unet, lora->weight);
+    if (!lora->has_text_weight) return at_format(cx, "%s:%s", lora->path, unet);
+    return at_format(cx, "%s:%s:%s", lora->path, unet, number_text(text, lora->text_weight));
+}
+
 char *cli_settings_command(at_context *cx, const cli_settings *s, int index)
 {
     const at_generate_options *u = &s->made->used, *g = &s->given;
@@ -103,6 +112,11 @@ char *cli_settings_command(at_context *cx, const cli_settings *s, int index)
     if (g->skip_layer_guidance_stop != 0)
         add_option(cx, &text, "skip-guidance-stop",
                    number_text(digits, g->skip_layer_guidance_stop));
+    for (int i = 0; i < g->lora_count; i++) {
+        char *lora = lora_text(cx, &g->loras[i]);
+        add_option(cx, &text, "lora", lora);
+        at_free(lora);
+    }
     add_option(cx, &text, "latents", g->latents);
     add_option(cx, &text, "device", s->device);
     add_option(cx, &text, "precision", s->precision);
@@ -174,6 +188,15 @@ cJSON *cli_settings_json(at_context *cx, const cli_settings *s, int index)
     cJSON_AddNumberToObject(json, "skip_layer_guidance_scale", u->skip_layer_guidance_scale);
     cJSON_AddNumberToObject(json, "skip_layer_guidance_start", u->skip_layer_guidance_start);
     cJSON_AddNumberToObject(json, "skip_layer_guidance_stop", u->skip_layer_guidance_stop);
+    cJSON *loras = cJSON_AddArrayToObject(json, "loras");
+    for (int i = 0; i < u->lora_count; i++) {
+        const at_lora_use *l = &u->loras[i];
+        cJSON *one = cJSON_CreateObject();
+        cJSON_AddStringToObject(one, "file", l->path);
+        cJSON_AddNumberToObject(one, "weight", l->weight);
+        if (l->has_text_weight) cJSON_AddNumberToObject(one, "text_weight", l->text_weight);
+        cJSON_AddItemToArray(loras, one);
+    }
     add_text(json, "latents", s->given.latents);
     cJSON_AddStringToObject(json, "device", s->device ? s->device : "auto");
     cJSON_AddStringToObject(json, "precision", s->precision ? s->precision : "auto");

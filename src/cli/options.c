@@ -258,6 +258,17 @@ const char *cli_text(const cli_arguments *a, const char *name, const char *fallb
     return g ? g->text : fallback;
 }
 
+int cli_texts(const cli_arguments *a, const char *name, const char **texts, int most)
+{
+    int count = 0;
+    for (int i = 0; i < a->given_count; i++) {
+        if (strcmp(a->given[i].option->name, name) != 0) continue;
+        if (count < most) texts[count] = a->given[i].text;
+        count++;
+    }
+    return count;
+}
+
 int cli_whole(const cli_arguments *a, const char *name, int fallback)
 {
     const given *g = last(a, name);

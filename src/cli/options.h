@@ -67,6 +67,9 @@ void cli_arguments_free(cli_arguments *arguments);
    program: it counts as not given. */
 bool cli_given(const cli_arguments *arguments, const char *name);
 const char *cli_text(const cli_arguments *arguments, const char *name, const char *fallback);
+/* Every one of an option that repeats, in the order given: the first `most` of them go to texts
+   (NULL with 0). How many there are. */
+int cli_texts(const cli_arguments *arguments, const char *name, const char **texts, int most);
 int cli_whole(const cli_arguments *arguments, const char *name, int fallback);
 uint64_t cli_seed(const cli_arguments *arguments, const char *name, uint64_t fallback);
 double cli_number(const cli_arguments *arguments, const char *name, double fallback);

@@ -247,10 +247,15 @@ static at_module *configured(at_context *cx, at_config *config, const char *want
     return NULL;
 }
 
+void at_module_walk(at_module *module, at_parameter_visitor visit, void *user)
+{
+    at_binder binder = {.cx = module->cx, .visit = visit, .user = user};
+    module->class->bind(&binder, module);
+}
+
 static bool walk(at_module *module, at_parameter_visitor visit, loader *l)
 {
-    at_binder binder = {.cx = module->cx, .visit = visit, .user = l};
-    module->class->bind(&binder, module);
+    at_module_walk(module, visit, l);
     return at_ok(module->cx);
 }
 
@@ -298,6 +303,7 @@ at_module *at_module_make(at_context *cx, at_config *config, const char *wanted,
 void at_module_free(at_module *module)
 {
     if (!module) return;
+    at_module_restore(module);
     for (int i = 0; i < module->count; i++) at_tensor_release(module->cx, *module->slots[i]);
     at_free(module->slots);
     for (int i = 0; i < module->list_count; i++) at_free(module->lists[i]);

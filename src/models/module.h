@@ -31,7 +31,8 @@ struct at_module {
     void *lists[8]; /* memory of at_module_list */
     int list_count;
     int64_t parameters;
-    struct at_weights *weights; /* the mapped files, NULL for weights made in memory */
+    struct at_module_change *changes; /* by adapters, the last made first */
+    struct at_weights *weights;       /* the mapped files, NULL for weights made in memory */
 };
 
 /* Loads folder/config.json and the weights beside it. The class must be `wanted` (NULL: any known
@@ -54,5 +55,15 @@ void at_module_free(at_module *module); /* NULL is fine */
 void *at_module_list(at_module *module, int64_t count, size_t size);
 
 int64_t at_module_parameters(const at_module *module);
+
+/* ---- what adapters change, until at_module_restore; the weights themselves stay as they are */
+/* Adds a copy of `update` to the end of a layer's list; the module holds its tensors. */
+bool at_module_update(at_module *module, at_nn_update **list, const at_nn_update *update);
+/* Puts x in the place of a parameter. */
+bool at_module_replace(at_module *module, at_tensor **slot, at_tensor *x);
+void at_module_restore(at_module *module);
+
+/* All parameters, again: the walk of the class over this module. */
+void at_module_walk(at_module *module, at_parameter_visitor visit, void *user);
 
 #endif

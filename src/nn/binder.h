@@ -19,7 +19,8 @@ typedef struct at_parameter {
     at_tensor **slot;
     at_parameter_kind kind;
     int dims;
-    int64_t shape[4]; /* as in the file */
+    int64_t shape[4];              /* as in the file */
+    struct at_nn_update **updates; /* of a layer's weight: what adapters add to it; else NULL */
 } at_parameter;
 
 typedef struct at_binder at_binder;
@@ -37,6 +38,9 @@ enum { AT_NO_BIAS, AT_BIAS };
 
 void at_bind_parameter(at_binder *b, const char *name, at_tensor **slot, at_parameter_kind kind,
                        int dims, const int64_t *shape);
+/* "weight" of a layer that adapters can add to. */
+void at_bind_weight(at_binder *b, at_tensor **slot, at_parameter_kind kind, int dims,
+                    const int64_t *shape, struct at_nn_update **updates);
 
 /* Enters and leaves a sub-module's name; AT_BIND and AT_BIND_LIST do both around a call. */
 size_t at_bind_enter(at_binder *b, const char *name);

@@ -6,15 +6,20 @@ void at_bind_conv2d(at_binder *b, const char *name, at_nn_conv2d *m, int64_t in,
     size_t before = at_bind_enter(b, name);
     m->options.stride[0] = m->options.stride[1] = stride;
     for (int side = 0; side < 4; side++) m->options.padding[side] = padding;
-    at_bind_parameter(b, "weight", &m->weight, AT_PARAMETER_KERNEL, 4,
-                      (int64_t[]){out, in, size, size});
+    at_bind_weight(b, &m->weight, AT_PARAMETER_KERNEL, 4, (int64_t[]){out, in, size, size},
+                   &m->updates);
     at_bind_parameter(b, "bias", &m->bias, AT_PARAMETER_VECTOR, 1, (int64_t[]){out});
     at_bind_leave(b, before);
 }
 
 at_tensor *at_convolve(at_context *cx, const at_nn_conv2d *m, at_tensor *x)
 {
-    return at_conv2d(cx, x, m->weight, m->bias, &m->options);
+    if (!m->updates) return at_conv2d(cx, x, m->weight, m->bias, &m->options);
+    at_conv_options plain = m->options;
+    plain.activation = AT_IDENTITY;
+    at_tensor *y = at_conv2d(cx, x, m->weight, m->bias, &plain);
+    y = at_update_conv2d(cx, m->updates, x, y, &plain);
+    return m->options.activation == AT_IDENTITY ? y : at_activate(cx, y, m->options.activation);
 }
 
 void at_bind_conv1d(at_binder *b, const char *name, at_nn_conv2d *m, int64_t in, int64_t out,

@@ -4,7 +4,7 @@ void at_bind_linear(at_binder *b, const char *name, at_nn_linear *m, int64_t in,
                     int bias)
 {
     size_t before = at_bind_enter(b, name);
-    at_bind_parameter(b, "weight", &m->weight, AT_PARAMETER_MATRIX, 2, (int64_t[]){out, in});
+    at_bind_weight(b, &m->weight, AT_PARAMETER_MATRIX, 2, (int64_t[]){out, in}, &m->updates);
     if (bias == AT_BIAS)
         at_bind_parameter(b, "bias", &m->bias, AT_PARAMETER_VECTOR, 1, (int64_t[]){out});
     at_bind_leave(b, before);
@@ -12,13 +12,16 @@ void at_bind_linear(at_binder *b, const char *name, at_nn_linear *m, int64_t in,
 
 at_tensor *at_project(at_context *cx, const at_nn_linear *m, at_tensor *x)
 {
-    return at_linear(cx, x, m->weight, m->bias, AT_IDENTITY);
+    return at_project_act(cx, m, x, AT_IDENTITY);
 }
 
 at_tensor *at_project_act(at_context *cx, const at_nn_linear *m, at_tensor *x,
                           at_activation activation)
 {
-    return at_linear(cx, x, m->weight, m->bias, activation);
+    if (!m->updates) return at_linear(cx, x, m->weight, m->bias, activation);
+    at_tensor *y = at_linear(cx, x, m->weight, m->bias, AT_IDENTITY);
+    y = at_update_linear(cx, m->updates, x, y);
+    return activation == AT_IDENTITY ? y : at_activate(cx, y, activation);
 }
 
 void at_bind_embedding(at_binder *b, const char *name, at_tensor **table, int64_t entries,

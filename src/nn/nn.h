@@ -3,10 +3,12 @@
 #define AT_NN_H
 
 #include "nn/binder.h"
+#include "nn/update.h"
 
 /* ---- Linear */
 typedef struct at_nn_linear {
     at_tensor *weight, *bias; /* [out,in] any dtype, [out] f32 or NULL */
+    at_nn_update *updates;    /* what adapters add; NULL: nothing */
 } at_nn_linear;
 
 void at_bind_linear(at_binder *b, const char *name, at_nn_linear *m, int64_t in, int64_t out,
@@ -19,6 +21,7 @@ at_tensor *at_project_act(at_context *cx, const at_nn_linear *m, at_tensor *x,
 typedef struct at_nn_conv2d {
     at_tensor *weight, *bias; /* [out,k,k,in] any dtype, [out] f32 or NULL */
     at_conv_options options;
+    at_nn_update *updates; /* what adapters add; NULL: nothing */
 } at_nn_conv2d;
 
 /* padding on all four sides */

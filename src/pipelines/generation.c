@@ -1,5 +1,6 @@
 #include "pipelines/generation.h"
 #include "base/threads.h"
+#include "pipelines/adapters.h"
 #include "pipelines/defaults.h"
 #include <atelier/image.h>
 
@@ -7,14 +8,30 @@ typedef struct generation {
     at_generation made; /* first: what callers see */
     at_context *cx;
     char *texts[8];
+    at_lora_use *loras;
 } generation;
 
 static void destroy(void *object)
 {
     generation *g = object;
     for (size_t i = 0; i < AT_COUNT(g->texts); i++) at_free(g->texts[i]);
+    for (int i = 0; g->loras && i < g->made.used.lora_count; i++) {
+        char *path = (char *)(uintptr_t)g->loras[i].path;
+        at_free(path);
+    }
+    at_free(g->loras);
     at_free(g->made.images);
     at_free(g);
+}
+
+static void copy_loras(generation *g, const at_generate_options *used)
+{
+    g->loras = AT_NEW_ARRAY(g->cx, at_lora_use, used->lora_count);
+    for (int i = 0; g->loras && i < used->lora_count; i++) {
+        g->loras[i] = used->loras[i];
+        g->loras[i].path = at_copy_text(g->cx, used->loras[i].path);
+    }
+    g->made.used.loras = g->loras;
 }
 
 at_generation *at_generation_new(at_pipeline *pipeline, const at_generate_options *used)
@@ -33,6 +50,7 @@ at_generation *at_generation_new(at_pipeline *pipeline, const at_generate_option
                             &g->made.used.system_prompt, &g->made.used.skip_guidance_layers};
     for (size_t i = 0; i < AT_COUNT(slots); i++)
         if (*slots[i]) *slots[i] = g->texts[i] = at_copy_text(cx, *slots[i]);
+    copy_loras(g, used);
     if (at_ok(cx)) return &g->made;
     at_generation_free(&g->made);
     return NULL;
@@ -53,7 +71,8 @@ at_generation *at_generate_many(at_pipeline *pipeline, const at_generate_options
     double started = at_clock();
     at_generate_options own = options ? *options : (at_generate_options){0};
     at_generate_defaults(pipeline->cx, pipeline->folder, &own);
-    at_generation *made = at_ok(pipeline->cx) ? pipeline->class->generate(pipeline, &own) : NULL;
+    bool fine = at_adapters_use(pipeline, own.loras, own.lora_count);
+    at_generation *made = fine ? pipeline->class->generate(pipeline, &own) : NULL;
     if (made) made->timings.total = at_clock() - started;
     return made;
 }

@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/threads.h"
 #include "formats/weights.h"
+#include "pipelines/adapters.h"
 #include "pipelines/parts.h"
 #include "tensor/pool.h"
 #include "text/tokenizer.h"
@@ -37,6 +38,7 @@ static void destroy(void *object)
 {
     at_pipeline *p = object;
     for (int i = 0; i < p->count; i++) close_component(&p->components[i]);
+    at_adapters_free(p->adapters);
     at_free(p->components);
     at_config_free(p->index);
     cJSON_Delete(p->scheduler);
@@ -192,10 +194,11 @@ at_module *at_pipeline_module(at_pipeline *p, const char *component, const char 
         double start = at_clock();
         make_room(p, weight_bytes(p->cx, c));
         c->module = load(p, c, class_name ? class_name : c->class_name);
+        c->adapted = 0;
         p->load_seconds += at_clock() - start;
     }
     c->used = ++p->uses;
-    return c->module;
+    return at_adapters_apply(p, c) ? c->module : NULL;
 }
 
 at_module *at_pipeline_module_of(at_pipeline *p, const char *component,

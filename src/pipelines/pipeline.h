@@ -28,7 +28,10 @@ typedef struct at_component {
     at_tokenizer *tokenizer;
     size_t bytes; /* of the module's weights, once asked for */
     int64_t used; /* when, by a counter */
+    int adapted;  /* the set of adapters that the module carries (adapters.c) */
 } at_component;
+
+typedef struct at_adapters at_adapters; /* adapters.h */
 
 struct at_pipeline {
     at_context *cx;
@@ -39,7 +42,8 @@ struct at_pipeline {
     at_component *components;
     int count;
     int64_t uses;
-    double load_seconds; /* spent on loading since the last at_pipeline_take_load_seconds */
+    at_adapters *adapters; /* NULL: never any */
+    double load_seconds;   /* spent on loading since the last at_pipeline_take_load_seconds */
 };
 
 /* Opens the model in a folder or file that exists; hub/load.c comes here from a name. The context

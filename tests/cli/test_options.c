@@ -138,11 +138,25 @@ static void test_later_options_are_known(void **state)
 {
     (void)state;
     char said[512];
-    cli_arguments *a = parse(said, WORDS("--steps", "3", "--lora", "a.safetensors:0.5"));
+    cli_arguments *a = parse(said, WORDS("--steps", "3", "--mask", "a.png"));
     assert_non_null(a);
     const cli_option *later = cli_not_yet(a);
     assert_non_null(later);
-    assert_string_equal(later->name, "lora");
+    assert_string_equal(later->name, "mask");
+    cli_arguments_free(a);
+}
+
+static void test_repeated_options(void **state)
+{
+    (void)state;
+    char said[512];
+    const char *texts[2] = {NULL, NULL};
+    cli_arguments *a = parse(said, WORDS("--lora", "a:0.5", "--lora=b", "--lora", "c"));
+    assert_non_null(a);
+    assert_int_equal(cli_texts(a, "lora", texts, 2), 3);
+    assert_string_equal(texts[0], "a:0.5");
+    assert_string_equal(texts[1], "b");
+    assert_int_equal(cli_texts(a, "mask", NULL, 0), 0);
     cli_arguments_free(a);
 }
 
@@ -194,6 +208,7 @@ int main(void)
         cmocka_unit_test(test_numbers_are_strict),
         cmocka_unit_test(test_mistakes),
         cmocka_unit_test(test_later_options_are_known),
+        cmocka_unit_test(test_repeated_options),
         cmocka_unit_test(test_written_from_the_tables),
         cmocka_unit_test(test_any_bytes_become_utf8),
     };

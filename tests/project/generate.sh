@@ -50,6 +50,19 @@ for suffix in jpg webp; do
     "$build/atelier" inspect "heart.$suffix" | grep -q 'Seed: 7' || fail "$suffix has no settings"
 done
 
+# A LoRA changes the picture by its weight, and the picture says so; weight 0 changes nothing.
+lora=$source/tests/fixtures/lora/pipeline.safetensors
+generate --seed 7 -q -o lora.png --lora "$lora" "a red heart" || fail "a LoRA"
+cmp -s lora.png again.png && fail "a LoRA changes nothing"
+generate --seed 7 -q -o half.png --lora "$lora:0.3" --lora "$lora:0.7:1" "a red heart" || fail "two"
+generate --seed 7 -q -o zero.png --lora "$lora:0" "a red heart" || fail "weight 0"
+"$build/atelier" inspect half.png >out
+grep -q '"loras":\[{"file":"[^"]*","weight":0.3},{"file":"[^"]*","weight":0.7,"text_weight":1}\]' out ||
+    fail "settings: $(cat out)"
+generate --seed 7 -q -o bad.png --lora "$source/tests/fixtures/lora/sd_peft.safetensors" x 2>err &&
+    fail "a LoRA of another model"
+grep -q '^atelier: .*sd_peft.safetensors: no layer of this model.*(.*, .*, .*)$' err || fail "said: $(cat err)"
+
 # Latents: what was saved can be looked at; noise is taken from a file; a picture is no noise.
 generate --seed 7 -q --save-latents l.safetensors -o l.png "a red heart" || fail "save latents"
 "$build/atelier" inspect l.safetensors | grep -q '  \[1,[0-9]*,[0-9]*,[0-9]*\]  latents$' ||
