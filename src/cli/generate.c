@@ -310,9 +310,11 @@ static const cli_option sampling_options[] = {
     {"skip-guidance-start", 0, CLI_NUMBER, "F", "after this share of the steps", "0.01", 0, 1},
     {"skip-guidance-stop", 0, CLI_NUMBER, "F", "and up to this", "0.2", 0, 1},
     {"sampler", 0, CLI_WORD, "NAME",
-     "the scheduler's class by its short name; this version has flow_euler and ddpm",
+     "the scheduler's class: ddim, ddpm, deis, dpm2, dpm2_a, dpmpp_2m, dpmpp_2m_sde, euler, "
+     "euler_a, flow_euler, heun, lcm, lms, pndm, unipc, or a class name of Diffusers",
      "that of the model's folder"},
-    {"schedule", 0, CLI_WORD, "NAME", "the sigmas: default, karras, exponential or beta",
+    {"schedule", 0, CLI_WORD, "NAME",
+     "the sigmas: default, karras, exponential, beta, sgm_uniform or simple",
      "that of the model's folder"},
     {"rng", 0, CLI_CHOICE, "cpu|cuda", "whose random stream: torch's CPU generator or its CUDA one",
      "cpu"},

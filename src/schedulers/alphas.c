@@ -29,19 +29,21 @@ static void given_betas(at_context *cx, at_config *k, const cJSON *list, float *
     cJSON_ArrayForEach(item, list) betas[i++] = (float)cJSON_GetNumberValue(item);
 }
 
-static void make_betas(at_context *cx, at_config *k, float *betas, int count)
+static void make_betas(at_context *cx, at_config *k, float *betas, int count,
+                       const at_alphas_defaults *d)
 {
-    double start = at_config_number(cx, k, "beta_start", 0.0001);
-    double stop = at_config_number(cx, k, "beta_end", 0.02);
-    const char *way = at_config_text(cx, k, "beta_schedule", "linear");
+    double start = at_config_number(cx, k, "beta_start", d->start);
+    double stop = at_config_number(cx, k, "beta_end", d->stop);
+    const char *way = at_config_text(cx, k, "beta_schedule", d->schedule);
     const cJSON *given = at_config_item(k, "trained_betas");
     bool linear = strcmp(way, "linear") == 0, scaled = strcmp(way, "scaled_linear") == 0;
     bool cosine = strcmp(way, "squaredcos_cap_v2") == 0, sigmoid = strcmp(way, "sigmoid") == 0;
+    bool exponential = strcmp(way, "exp") == 0;
     if (given) {
         given_betas(cx, k, given, betas, count);
         return;
     }
-    if (!linear && !scaled && !cosine && !sigmoid)
+    if (!linear && !scaled && !cosine && !sigmoid && !exponential)
         at_fail(cx, AT_ERROR_UNSUPPORTED, "%s: \"beta_schedule\": \"%s\" is not supported",
                 at_config_what(k), way);
     for (int i = 0; i < count; i++) {
@@ -53,6 +55,7 @@ static void make_betas(at_context *cx, at_config *k, float *betas, int count)
         if (cosine)
             betas[i] = (float)fmin(
                 1.0 - alpha_bar((double)(i + 1) / count) / alpha_bar((double)i / count), 0.999);
+        if (exponential) betas[i] = (float)fmin(1.0 - exp(-12.0 / count), 0.999);
         if (sigmoid)
             betas[i] =
                 1.0f / (1.0f + expf(-linspace_f32(-6.0f, 6.0f, i, count))) * (float)(stop - start) +
@@ -77,19 +80,20 @@ static void rescale(float *betas, float *roots, int count)
     }
 }
 
-float *at_alphas_cumprod(at_context *cx, at_config *k, int *count)
+float *at_alphas_cumprod(at_context *cx, at_config *k, int *count, const at_alphas_defaults *d)
 {
     int n = at_config_range(cx, k, "num_train_timesteps", 1000, 1, 1000000);
-    bool zero_snr = at_config_bool(cx, k, "rescale_betas_zero_snr", false);
+    bool zero_snr = d->zero_snr && at_config_bool(cx, k, "rescale_betas_zero_snr", false);
     float *betas = AT_NEW_ARRAY(cx, float, n), *alphas = AT_NEW_ARRAY(cx, float, n);
     if (betas && alphas) {
-        make_betas(cx, k, betas, n);
+        make_betas(cx, k, betas, n, d);
         if (zero_snr) rescale(betas, alphas, n);
         double product = 1.0; /* torch sums and multiplies f32 up in f64 */
         for (int i = 0; i < n; i++) {
             product *= 1.0f - betas[i];
             alphas[i] = (float)product;
         }
+        if (zero_snr && d->tiny_end) alphas[n - 1] = 0x1p-24f;
     }
     at_free(betas);
     *count = n;

@@ -3,30 +3,76 @@
 
 static const at_scheduler_class *const CLASSES[] = {
     &at_flow_match_euler,
+    &at_ddim,
     &at_ddpm,
+    &at_deis,
+    &at_dpm_multistep,
+    &at_euler,
+    &at_euler_ancestral,
+    &at_heun,
+    &at_kdpm2,
+    &at_kdpm2_ancestral,
+    &at_lcm,
+    &at_lms,
+    &at_pndm,
+    &at_unipc,
 };
 
-/* The options that --schedule switches, by its names. */
-static const char *const SCHEDULES[][2] = {
-    {"karras", "use_karras_sigmas"},
-    {"exponential", "use_exponential_sigmas"},
-    {"beta", "use_beta_sigmas"},
+/* Names of --sampler beside the classes' own: the class, and what is set of its options. */
+typedef struct named_sampler {
+    const char *name;
+    const at_scheduler_class *class;
+    const char *key, *value; /* NULL: nothing */
+} named_sampler;
+
+static const named_sampler NAMED[] = {
+    {"dpmpp_2m_sde", &at_dpm_multistep, "algorithm_type", "sde-dpmsolver++"},
+};
+
+/* What --schedule sets, by its names: a switch among these, or the spacing of timesteps. */
+typedef struct named_schedule {
+    const char *name, *key, *spacing;
+} named_schedule;
+
+static const named_schedule SCHEDULES[] = {
+    {"karras", "use_karras_sigmas", NULL}, {"exponential", "use_exponential_sigmas", NULL},
+    {"beta", "use_beta_sigmas", NULL},     {"sgm_uniform", NULL, "trailing"},
+    {"simple", NULL, "trailing"},
 };
 
 const char *at_sampler_name(int i)
 {
-    return i >= 0 && (size_t)i < AT_COUNT(CLASSES) ? CLASSES[i]->sampler : NULL;
+    int own = (int)AT_COUNT(CLASSES), all = own + (int)AT_COUNT(NAMED);
+    return i < 0 || i >= all ? NULL : i < own ? CLASSES[i]->sampler : NAMED[i - own].name;
 }
 
+const char *at_schedule_name(int i)
+{
+    if (i == 0) return "default";
+    return i > 0 && i <= (int)AT_COUNT(SCHEDULES) ? SCHEDULES[i - 1].name : NULL;
+}
+
+static const named_sampler *sampler_of(const char *sampler)
+{
+    for (size_t i = 0; sampler && i < AT_COUNT(NAMED); i++)
+        if (strcmp(sampler, NAMED[i].name) == 0) return &NAMED[i];
+    return NULL;
+}
+
+/* sampler: a name of --sampler or of a class; NULL: own. */
 static const at_scheduler_class *class_of(at_context *cx, const char *path, const char *own,
                                           const char *sampler)
 {
+    const named_sampler *named = sampler_of(sampler);
+    if (named) return named->class;
     for (size_t i = 0; i < AT_COUNT(CLASSES); i++)
-        if (sampler ? strcmp(sampler, CLASSES[i]->sampler) == 0
-                    : own && strcmp(own, CLASSES[i]->name) == 0)
+        if ((sampler && strcmp(sampler, CLASSES[i]->sampler) == 0) ||
+            (sampler || own ? strcmp(sampler ? sampler : own, CLASSES[i]->name) == 0 : false))
             return CLASSES[i];
     if (sampler)
-        at_fail(cx, AT_ERROR_UNSUPPORTED, "--sampler %s: not a sampler that atelier has", sampler);
+        at_fail(cx, AT_ERROR_UNSUPPORTED,
+                "--sampler %s: not a sampler that atelier has (atelier generate --help names them)",
+                sampler);
     else if (own)
         at_fail(cx, AT_ERROR_UNSUPPORTED, "%s: the scheduler \"%s\" is not supported", path, own);
     else
@@ -40,30 +86,41 @@ static void set_bool(at_context *cx, cJSON *json, const char *key, bool value)
     if (!cJSON_AddBoolToObject(json, key, value)) at_fail(cx, AT_ERROR_MEMORY, "out of memory");
 }
 
+static void set_text(at_context *cx, cJSON *json, const char *key, const char *value)
+{
+    cJSON_DeleteItemFromObjectCaseSensitive(json, key);
+    if (!cJSON_AddStringToObject(json, key, value)) at_fail(cx, AT_ERROR_MEMORY, "out of memory");
+}
+
 /* The file's options with those of a named schedule put in their place. */
 static void override_schedule(at_context *cx, cJSON *json, const char *schedule)
 {
-    bool known = strcmp(schedule, "default") == 0;
-    for (size_t i = 0; !known && i < AT_COUNT(SCHEDULES); i++)
-        known = strcmp(schedule, SCHEDULES[i][0]) == 0;
-    if (!known) {
+    const named_schedule *wanted = NULL;
+    for (size_t i = 0; i < AT_COUNT(SCHEDULES); i++)
+        if (strcmp(schedule, SCHEDULES[i].name) == 0) wanted = &SCHEDULES[i];
+    if (!wanted && strcmp(schedule, "default") != 0) {
         at_fail(cx, AT_ERROR_UNSUPPORTED,
-                "--schedule %s: not supported (default, karras, exponential, beta)", schedule);
+                "--schedule %s: not supported (default, karras, exponential, beta, sgm_uniform, "
+                "simple)",
+                schedule);
         return;
     }
-    for (size_t i = 0; i < AT_COUNT(SCHEDULES) && strcmp(schedule, "default") != 0; i++)
-        set_bool(cx, json, SCHEDULES[i][1], strcmp(schedule, SCHEDULES[i][0]) == 0);
+    for (size_t i = 0; wanted && i < AT_COUNT(SCHEDULES); i++)
+        if (SCHEDULES[i].key) set_bool(cx, json, SCHEDULES[i].key, wanted == &SCHEDULES[i]);
+    if (wanted && wanted->spacing) set_text(cx, json, "timestep_spacing", wanted->spacing);
 }
 
 /* A configuration of its own from the options; what: the file. */
 static at_config *config_of(at_context *cx, const cJSON *options, const char *what,
-                            const char *schedule)
+                            const char *sampler, const char *schedule)
 {
     cJSON *json = cJSON_Duplicate(options, true);
     if (json && !cJSON_IsObject(json))
         at_fail(cx, AT_ERROR_FORMAT, "%s: not a JSON object", what);
     else if (json && schedule)
         override_schedule(cx, json, schedule);
+    const named_sampler *named = sampler_of(sampler);
+    if (json && named && named->key) set_text(cx, json, named->key, named->value);
     char *text = json && at_ok(cx) ? cJSON_PrintUnformatted(json) : NULL;
     if (!text) at_fail(cx, AT_ERROR_MEMORY, "out of memory");
     at_config *config = text ? at_config_parse(cx, text, strlen(text), what) : NULL;
@@ -84,7 +141,7 @@ at_scheduler *at_scheduler_load(at_context *cx, const char *path, const char *sa
 at_scheduler *at_scheduler_make(at_context *cx, const cJSON *options, const char *path,
                                 const char *sampler, const char *schedule)
 {
-    at_config *config = config_of(cx, options, path, schedule);
+    at_config *config = config_of(cx, options, path, sampler, schedule);
     const char *own = config ? at_config_text(cx, config, "_class_name", NULL) : NULL;
     const at_scheduler_class *class = at_ok(cx) ? class_of(cx, path, own, sampler) : NULL;
     at_scheduler *s = class ? at_alloc(cx, 1, class->size) : NULL;

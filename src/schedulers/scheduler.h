@@ -66,6 +66,7 @@ struct at_scheduler {
     double *timesteps; /* count: what the model is called with */
     float *sigmas;     /* count + 1: noise levels, the last the end; NULL before set_timesteps */
     int index;         /* of the next step */
+    double eta;        /* how much noise DDIM draws anew: 0 none; set by who runs it */
 };
 
 /* path: a scheduler_config.json. sampler: NULL for the class that the file names, else the class of
@@ -106,6 +107,7 @@ double at_linspace(double start, double stop, int i, int count);
 
 /* The name that --sampler takes, number i; NULL past the last. */
 const char *at_sampler_name(int i);
+const char *at_schedule_name(int i); /* likewise of --schedule */
 
 /* ---- for the classes */
 
@@ -115,6 +117,8 @@ bool at_scheduler_schedule(at_context *cx, at_scheduler *s, int count);
 /* a x + b y */
 at_tensor *at_blend(at_context *cx, float a, at_tensor *x, float b, at_tensor *y);
 
-extern const at_scheduler_class at_ddpm, at_flow_match_euler;
+extern const at_scheduler_class at_ddim, at_ddpm, at_deis, at_dpm_multistep, at_euler,
+    at_euler_ancestral, at_flow_match_euler, at_heun, at_kdpm2, at_kdpm2_ancestral, at_lcm, at_lms,
+    at_pndm, at_unipc;
 
 #endif

@@ -14,7 +14,6 @@ static void test_refusals(void **state)
     (void)state;
     expect_refused(DDPM ", \"beta_schedule\": \"cubic\"}", NULL, NULL, "cubic");
     expect_refused(DDPM ", \"variance_type\": \"learned_range\"}", NULL, NULL, "learned_range");
-    expect_refused(DDPM ", \"thresholding\": true}", NULL, NULL, "thresholding");
     expect_refused(DDPM ", \"trained_betas\": [0.1, 0.2]}", NULL, NULL, "trained_betas");
     expect_refused(DDPM ", \"eta\": 1.0}", NULL, NULL, "eta");
 }

@@ -1,0 +1,66 @@
+/* diffusers.LCMScheduler (Luo et al. 2023): each step jumps to the clean sample and, but for the
+   last, back to the next level with fresh noise. */
+#include "schedulers/discrete.h"
+#include <math.h>
+
+typedef struct lcm {
+    at_discrete base;
+    int original_steps;
+    double scaling; /* timestep_scaling */
+} lcm;
+
+static void configure(at_context *cx, at_scheduler *s, at_config *k)
+{
+    static const at_alphas_defaults betas = {0.00085, 0.012, "scaled_linear", .zero_snr = true};
+    lcm *m = (lcm *)s;
+    at_discrete_configure(cx, &m->base, k, AT_LEADING, &betas);
+    at_discrete_configure_clean(cx, &m->base, k, true, false);
+    m->original_steps = at_config_range(cx, k, "original_inference_steps", 50, 1, 1000000);
+    m->scaling = at_config_number(cx, k, "timestep_scaling", 10.0);
+    at_config_bool(cx, k, "set_alpha_to_one", true); /* of a step before 0, which never comes */
+}
+
+static void set_timesteps(at_context *cx, at_scheduler *s, const at_schedule_options *o)
+{
+    const lcm *m = (const lcm *)s;
+    int trained = m->base.trained, steps = m->original_steps;
+    if (steps > trained || o->steps > steps) {
+        at_fail(cx, AT_ERROR_ARGUMENT, "%s: %d steps of %d (original_inference_steps) of %d",
+                s->class->name, o->steps, steps, trained);
+        return;
+    }
+    if (!at_discrete_whole_steps(cx, s, o, 0)) return;
+    for (int i = 0; i < s->count; i++) {
+        int back = (int)floor(i * ((double)steps / s->count)); /* np.linspace without its end */
+        s->timesteps[i] = (double)(steps - back) * (trained / steps) - 1;
+    }
+    at_discrete_table_sigmas(cx, s);
+}
+
+static at_tensor *step(at_context *cx, at_scheduler *s, at_tensor *output, at_tensor *sample,
+                       at_noise *noise)
+{
+    const lcm *m = (const lcm *)s;
+    const at_discrete *d = &m->base;
+    bool last = s->index + 1 == s->count;
+    float alpha = d->alphas[(int)s->timesteps[s->index]];
+    double t = s->timesteps[s->index] * m->scaling, data = 0.5, whole = t * t + data * data;
+    at_tensor *x = at_discrete_clean(cx, d, output, sample, sqrtf(alpha), sqrtf(1.0f - alpha));
+    x = at_blend(cx, (float)(t / sqrt(whole)), x, (float)(data * data / whole), sample);
+    if (last) return x;
+    float next = d->alphas[(int)s->timesteps[s->index + 1]];
+    at_tensor *fresh = at_noise_draw(cx, noise, sample->dims, sample->shape);
+    return at_blend(cx, sqrtf(next), x, sqrtf(1.0f - next), fresh);
+}
+
+const at_scheduler_class at_lcm = {
+    .name = "LCMScheduler",
+    .sampler = "lcm",
+    .size = sizeof(lcm),
+    .order = 1,
+    .configure = configure,
+    .set_timesteps = set_timesteps,
+    .step = step,
+    .add_noise = at_discrete_add_noise,
+    .destroy = at_discrete_destroy,
+};

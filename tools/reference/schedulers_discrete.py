@@ -1,0 +1,150 @@
+"""tests/fixtures/schedulers/discrete.json: the schedulers of Diffusers over a table of trained steps.
+
+For every class the options that it has, one after the other, over few steps: timesteps, sigmas where it has them, and
+a walk with random model outputs: what the model is shown ("scaled") and the sample after each call.
+"""
+
+import torch
+from diffusers import (DDIMScheduler, DEISMultistepScheduler, DPMSolverMultistepScheduler,
+                       EulerAncestralDiscreteScheduler, EulerDiscreteScheduler, HeunDiscreteScheduler,
+                       KDPM2AncestralDiscreteScheduler, KDPM2DiscreteScheduler, LCMScheduler, LMSDiscreteScheduler,
+                       PNDMScheduler, UniPCMultistepScheduler)
+
+from common import FIXTURES, generator, report, write_json
+from scheduler_flow_match_euler import exact
+
+SD = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+SIGMAS = (EulerDiscreteScheduler, EulerAncestralDiscreteScheduler, HeunDiscreteScheduler, KDPM2DiscreteScheduler,
+          KDPM2AncestralDiscreteScheduler, LMSDiscreteScheduler)
+LAMBDAS = (DPMSolverMultistepScheduler, DEISMultistepScheduler, UniPCMultistepScheduler)
+DRAWS = (DDIMScheduler, EulerAncestralDiscreteScheduler, KDPM2AncestralDiscreteScheduler, LCMScheduler,
+         DPMSolverMultistepScheduler)
+cases = []
+
+
+def walk(scheduler, seed, begin, eta):
+    g, noise = generator(seed), generator(seed + 1)
+    sample = torch.randn(1, 5, 1, generator=g) * float(scheduler.init_noise_sigma)
+    out = {"sample": exact(sample), "noise_seed": seed + 1, "begin": begin, "eta": eta, "scaled": [],
+           "model_output": [], "after": []}
+    if begin and hasattr(scheduler, "set_begin_index"):
+        scheduler.set_begin_index(begin)
+    extra = {"generator": noise} if isinstance(scheduler, DRAWS) else {}
+    if eta:
+        extra["eta"] = eta
+    for t in scheduler.timesteps[begin:]:
+        out["scaled"].append(exact(scheduler.scale_model_input(sample, t)))
+        model_output = torch.randn(1, 5, 1, generator=g)
+        sample = scheduler.step(model_output, t, sample, **extra).prev_sample
+        out["model_output"].append(exact(model_output))
+        out["after"].append(exact(sample))
+    return out
+
+
+def case(cls, steps, begin=0, eta=0.0, bar=2e-5, arguments=None, **config):
+    arguments = arguments or {"num_inference_steps": steps}
+    name = f"{cls.__name__}.{steps}.{begin}.{eta}.{sorted(config.items())}.{sorted(arguments)}"
+    entry = {"name": name, "class": cls.__name__, "config": config, "set_timesteps": arguments, "bar": bar}
+    try:
+        scheduler = cls(**config)
+        scheduler.set_timesteps(**arguments)
+        entry["timesteps"] = exact(scheduler.timesteps)
+        if isinstance(scheduler, SIGMAS + LAMBDAS) and not isinstance(
+                scheduler, (KDPM2DiscreteScheduler, KDPM2AncestralDiscreteScheduler)):
+            entry["sigmas"] = exact(scheduler.sigmas[:len(scheduler.timesteps) + 1])  # log_linear has one too many
+        entry["init_noise_sigma"] = float(scheduler.init_noise_sigma)
+        entry["steps"] = walk(scheduler, 900 + len(cases), begin, eta)
+        flat = [x for row in entry["steps"]["after"] for x in row]
+        if any(x != x or abs(x) > 1e30 for x in map(float, flat)):
+            return  # the reference itself leaves the numbers there
+    except Exception as error:  # nothing to compare with
+        print(name, f"{type(error).__name__}: {error}"[:100])
+        return
+    cases.append(entry)
+
+
+def sweep(cls, predictions, spacings=("linspace", "leading", "trailing"), zero_snr=True):
+    for spacing in spacings:
+        for steps in (4, 7):
+            case(cls, steps, timestep_spacing=spacing, steps_offset=1, **SD)
+    for prediction in predictions:
+        case(cls, 5, prediction_type=prediction, **SD)
+        case(cls, 6, begin=2, prediction_type=prediction, timestep_spacing="leading", **SD)
+    case(cls, 3, beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction", timestep_spacing="leading")
+    case(cls, 16, **SD)
+    case(cls, 1, **SD)
+    case(cls, 4)
+    if zero_snr:
+        case(cls, 4, rescale_betas_zero_snr=True, prediction_type="v_prediction", timestep_spacing="trailing", bar=2e-4,
+             **SD)
+
+
+def main():
+    threes = ("epsilon", "sample", "v_prediction")
+    sweep(DDIMScheduler, threes)
+    for clip in (True, False):
+        case(DDIMScheduler, 5, eta=0.7, clip_sample=clip, set_alpha_to_one=False, **SD)
+    case(DDIMScheduler, 5, thresholding=True, dynamic_thresholding_ratio=0.8, sample_max_value=1.5, **SD)
+    sweep(LCMScheduler, threes)
+    case(LCMScheduler, 8, original_inference_steps=100, timestep_scaling=7.0, clip_sample=True)
+    for skip in (True, False):
+        for spacing in ("linspace", "leading", "trailing"):
+            for steps in (4, 6, 9):
+                case(PNDMScheduler, steps, skip_prk_steps=skip, timestep_spacing=spacing, steps_offset=1, **SD)
+        case(PNDMScheduler, 5, skip_prk_steps=skip, prediction_type="v_prediction", set_alpha_to_one=True)
+    case(PNDMScheduler, 8, begin=3, skip_prk_steps=True, **SD)
+    case(PNDMScheduler, 1, skip_prk_steps=True, **SD)
+    for cls in SIGMAS:
+        some = threes if cls in (EulerDiscreteScheduler, HeunDiscreteScheduler, LMSDiscreteScheduler) else (
+            "epsilon", "v_prediction")
+        sweep(cls, some, zero_snr=cls in SIGMAS[:2])
+        if cls is EulerAncestralDiscreteScheduler:
+            continue
+        for key in ("karras", "exponential", "beta"):
+            for spacing in ("linspace", "leading"):
+                case(cls, 6, timestep_spacing=spacing, **SD, **{f"use_{key}_sigmas": True})
+    case(EulerDiscreteScheduler, 5, use_karras_sigmas=True, sigma_min=0.05, sigma_max=20.0, **SD)
+    case(EulerDiscreteScheduler, 5, final_sigmas_type="sigma_min", interpolation_type="log_linear", **SD)
+    case(EulerDiscreteScheduler, 5, interpolation_type="log_linear", **SD)
+    case(EulerDiscreteScheduler, 5, timestep_type="continuous", prediction_type="v_prediction", **SD)
+    case(EulerDiscreteScheduler, 3, arguments={"timesteps": [900, 500, 20]}, **SD)
+    case(EulerDiscreteScheduler, 3, arguments={"sigmas": [14.0, 6.0, 1.5, 0.0]}, **SD)
+    case(HeunDiscreteScheduler, 5, clip_sample=True, clip_sample_range=0.7)
+    case(HeunDiscreteScheduler, 5, beta_schedule="exp")
+    for cls in LAMBDAS:
+        sweep(cls, threes, zero_snr=cls is not DEISMultistepScheduler)
+        for order in (1, 2, 3):
+            for final in (True, False):
+                for steps in (5, 17):
+                    case(cls, steps, solver_order=order, lower_order_final=final, **SD)
+        for key in ("karras", "exponential", "beta"):
+            case(cls, 6, solver_order=3, **SD, **{f"use_{key}_sigmas": True})
+        case(cls, 6, use_flow_sigmas=True, prediction_type="flow_prediction", flow_shift=3.0,
+             bar=2e-4)  # the clean sample's share is nearly 0 at first
+        case(cls, 5, thresholding=True, sample_max_value=2.0, **SD)
+        case(cls, 4, use_karras_sigmas=True, beta_schedule="squaredcos_cap_v2")
+    for algorithm in ("dpmsolver++", "dpmsolver", "sde-dpmsolver++", "sde-dpmsolver"):
+        for solver in ("midpoint", "heun"):
+            for order in (2, 3):
+                for prediction in threes:
+                    case(DPMSolverMultistepScheduler, 6, algorithm_type=algorithm, solver_type=solver,
+                         solver_order=order, prediction_type=prediction, final_sigmas_type="sigma_min", **SD)
+    case(DPMSolverMultistepScheduler, 5, use_lu_lambdas=True, **SD)
+    case(DPMSolverMultistepScheduler, 5, lambda_min_clipped=-5.1, beta_schedule="squaredcos_cap_v2")
+    case(DPMSolverMultistepScheduler, 20, euler_at_final=True, final_sigmas_type="sigma_min", **SD)
+    case(DPMSolverMultistepScheduler, 3, arguments={"timesteps": [900, 500, 20]}, **SD)
+    for solver in ("bh1", "bh2", "midpoint"):
+        for predict_x0 in (True, False):
+            for order in (2, 3):
+                case(UniPCMultistepScheduler, 7, solver_type=solver, predict_x0=predict_x0, solver_order=order,
+                     final_sigmas_type="zero" if predict_x0 else "sigma_min", **SD)
+    case(UniPCMultistepScheduler, 6, disable_corrector=[0, 2], **SD)
+    case(UniPCMultistepScheduler, 6, use_flow_sigmas=True, prediction_type="flow_prediction", flow_shift=3.0,
+         final_sigmas_type="sigma_min", shift_terminal=0.1)
+    path = FIXTURES / "schedulers" / "discrete.json"
+    write_json(path, cases)
+    report(path.parent, f"{len(cases)} cases")
+
+
+if __name__ == "__main__":
+    main()
