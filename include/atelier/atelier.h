@@ -48,6 +48,15 @@ AT_API at_pipeline *at_pipeline_load_files(at_context *cx, const at_model_files 
 /* Lets a model go before its context. NULL is fine. */
 AT_API void at_pipeline_free(at_pipeline *pipeline);
 
+/* How a prompt is read. A1111: (a:1.3), [a], BREAK, <lora:name:0.8>, chunks of 75 tokens; ComfyUI:
+   (a:1.3), chunks, weights between the empty prompt's values and the prompt's. */
+typedef enum at_prompt_syntax {
+    AT_PROMPT_AUTO,  /* A1111's where prompt or negative cannot but be meant so, else plain */
+    AT_PROMPT_PLAIN, /* as Diffusers */
+    AT_PROMPT_A1111,
+    AT_PROMPT_COMFY,
+} at_prompt_syntax;
+
 /* A LoRA file that a call's networks carry, times weight. Files stay open between calls: taking one
    on or off, or another weight, loads nothing again. */
 typedef struct at_lora_use {
@@ -82,6 +91,9 @@ typedef struct at_generate_options {
                                          NULL: none. Zeros of the three numbers mean the
                                          reference's 2.8, 0.01 and 0.2 (shares of the steps) */
     double skip_layer_guidance_scale, skip_layer_guidance_start, skip_layer_guidance_stop;
+    at_prompt_syntax prompt_syntax;
+    const char *lora_folder;  /* where <lora:name:0.8> finds name.safetensors; NULL: "loras" in the
+                                 model's folder */
     const at_lora_use *loras; /* lora_count of them, applied in their order */
     int lora_count;
     const char *latents;      /* safetensors file: `latents` [B,C,h,w] f32 in place of the seed */

@@ -54,10 +54,14 @@ static char *picture_name(at_context *cx, const char *output, int i, int count)
 static at_generate_options options_of(const cli_arguments *a)
 {
     static const at_rng streams[] = {AT_RNG_CPU, AT_RNG_CUDA};
+    static const at_prompt_syntax syntaxes[] = {AT_PROMPT_AUTO, AT_PROMPT_A1111, AT_PROMPT_COMFY,
+                                                AT_PROMPT_PLAIN};
     const char *const *operands;
     return (at_generate_options){
         .prompt = cli_operands(a, &operands) ? operands[0] : "",
         .negative = cli_text(a, "negative", NULL),
+        .prompt_syntax = syntaxes[cli_choice(a, "prompt-syntax", 0)],
+        .lora_folder = cli_text(a, "lora-dir", NULL),
         .width = cli_whole(a, "width", 0),
         .height = cli_whole(a, "height", 0),
         .steps = cli_whole(a, "steps", 0),
@@ -287,6 +291,10 @@ static const cli_option picture_options[] = {
 
 static const cli_option sampling_options[] = {
     {"negative", 0, CLI_TEXT, "TEXT", "what the picture should not show", "none"},
+    {"prompt-syntax", 0, CLI_CHOICE, "auto|a1111|comfy|plain",
+     "how weights in prompts are written; auto: A1111's where (word:1.2), [word:0.5] or "
+     "<lora:name:1> leave no doubt, else plain",
+     "auto"},
     {"steps", 0, CLI_WHOLE, "N", "denoising steps", "the model's own", 1, 10000},
     {"guidance", 0, CLI_NUMBER, "F", "guidance_scale of the reference pipeline", "the model's own",
      -1000, 1000},
@@ -334,6 +342,8 @@ static const cli_option start_options[] = {
     {"lora", 0, CLI_FILE, "FILE[:WEIGHT]",
      "add a LoRA, times WEIGHT; FILE:WEIGHT:TEXT gives the text encoders a weight of their own",
      "1", .repeats = true},
+    {"lora-dir", 0, CLI_FILE, "FOLDER", "where <lora:name:0.8> in a prompt finds its file",
+     "loras in the model's folder"},
     {"embedding", 0, CLI_FILE, "FILE", "add a textual inversion", .repeats = true, .later = LATER},
     {0},
 };

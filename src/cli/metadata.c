@@ -64,6 +64,12 @@ static void add_whole(at_context *cx, at_text *text, const char *name, uint64_t 
     if (value) at_text_print(cx, text, " --%s %llu", name, (unsigned long long)value);
 }
 
+static const char *syntax_name(at_prompt_syntax syntax)
+{
+    static const char *const names[] = {"auto", "plain", "a1111", "comfy"};
+    return names[syntax];
+}
+
 /* FILE:WEIGHT as --lora takes it. */
 static char *lora_text(at_context *cx, const at_lora_use *lora)
 {
@@ -112,8 +118,10 @@ char *cli_settings_command(at_context *cx, const cli_settings *s, int index)
     if (g->skip_layer_guidance_stop != 0)
         add_option(cx, &text, "skip-guidance-stop",
                    number_text(digits, g->skip_layer_guidance_stop));
-    for (int i = 0; i < g->lora_count; i++) {
-        char *lora = lora_text(cx, &g->loras[i]);
+    if (u->prompt_syntax != AT_PROMPT_PLAIN || g->prompt_syntax == AT_PROMPT_PLAIN)
+        add_option(cx, &text, "prompt-syntax", syntax_name(u->prompt_syntax));
+    for (int i = 0; i < u->lora_count; i++) {
+        char *lora = lora_text(cx, &u->loras[i]);
         add_option(cx, &text, "lora", lora);
         at_free(lora);
     }
@@ -188,6 +196,7 @@ cJSON *cli_settings_json(at_context *cx, const cli_settings *s, int index)
     cJSON_AddNumberToObject(json, "skip_layer_guidance_scale", u->skip_layer_guidance_scale);
     cJSON_AddNumberToObject(json, "skip_layer_guidance_start", u->skip_layer_guidance_start);
     cJSON_AddNumberToObject(json, "skip_layer_guidance_stop", u->skip_layer_guidance_stop);
+    cJSON_AddStringToObject(json, "prompt_syntax", syntax_name(u->prompt_syntax));
     cJSON *loras = cJSON_AddArrayToObject(json, "loras");
     for (int i = 0; i < u->lora_count; i++) {
         const at_lora_use *l = &u->loras[i];

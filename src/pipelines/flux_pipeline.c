@@ -8,6 +8,7 @@
 #include "pipelines/latent_run.h"
 #include "pipelines/latents.h"
 #include "pipelines/prompt.h"
+#include "pipelines/prompt_weights.h"
 
 enum { PATCH = 2, DEFAULT_LATENTS = 128, DEFAULT_STEPS = 28, MOST_TOKENS = 512 };
 
@@ -39,13 +40,16 @@ static flux_text encode_prompt(at_latent_run *r, const char *prompt)
     at_pipeline *p = r->pipeline;
     const at_generate_options *o = r->options;
     at_scope s = at_scope_begin(cx);
-    at_tensor *words = at_prompt_ids(p, "tokenizer", prompt, 0);
+    at_prompt_chunks words = at_prompt_chunk(p, "tokenizer", prompt, o->prompt_syntax, 0);
     at_module *clip = at_pipeline_module(p, "text_encoder", at_clip_text_class.name);
-    at_tensor *pooled = clip ? at_clip_text_forward(cx, clip, words, 0).pooler_output : NULL;
+    at_tensor *pooled = clip ? at_clip_text_forward(cx, clip, words.ids, 0).pooler_output : NULL;
+    pooled = at_prompt_pooled(cx, pooled);
 
-    at_tensor *pieces = at_prompt_ids(p, "tokenizer_2", prompt, (size_t)o->max_sequence_length);
+    at_prompt_chunks pieces =
+        at_prompt_chunk(p, "tokenizer_2", prompt, o->prompt_syntax, (size_t)o->max_sequence_length);
     at_module *t5 = at_pipeline_module(p, "text_encoder_2", at_t5_encoder_class.name);
-    at_tensor *embeds = t5 ? at_t5_encode(cx, t5, pieces, NULL) : NULL;
+    at_tensor *embeds = t5 ? at_t5_encode(cx, t5, pieces.ids, NULL) : NULL;
+    embeds = at_prompt_weigh(cx, &pieces, embeds);
     at_scope_end(cx, s, &pooled, &embeds, NULL);
     return (flux_text){at_prompt_repeat(cx, embeds, o->count),
                        at_prompt_repeat(cx, pooled, o->count)};

@@ -2,12 +2,13 @@
 #include "base/threads.h"
 #include "pipelines/adapters.h"
 #include "pipelines/defaults.h"
+#include "pipelines/prompt_loras.h"
 #include <atelier/image.h>
 
 typedef struct generation {
     at_generation made; /* first: what callers see */
     at_context *cx;
-    char *texts[8];
+    char *texts[9];
     at_lora_use *loras;
 } generation;
 
@@ -47,7 +48,8 @@ at_generation *at_generation_new(at_pipeline *pipeline, const at_generate_option
     const char **slots[] = {&g->made.used.prompt,        &g->made.used.negative,
                             &g->made.used.sampler,       &g->made.used.schedule,
                             &g->made.used.latents,       &g->made.used.save_latents,
-                            &g->made.used.system_prompt, &g->made.used.skip_guidance_layers};
+                            &g->made.used.system_prompt, &g->made.used.skip_guidance_layers,
+                            &g->made.used.lora_folder};
     for (size_t i = 0; i < AT_COUNT(slots); i++)
         if (*slots[i]) *slots[i] = g->texts[i] = at_copy_text(cx, *slots[i]);
     copy_loras(g, used);
@@ -71,8 +73,11 @@ at_generation *at_generate_many(at_pipeline *pipeline, const at_generate_options
     double started = at_clock();
     at_generate_options own = options ? *options : (at_generate_options){0};
     at_generate_defaults(pipeline->cx, pipeline->folder, &own);
-    bool fine = at_adapters_use(pipeline, own.loras, own.lora_count);
+    at_prompt_options prompt = {0};
+    bool fine = at_prompt_settle(pipeline, &own, &prompt) &&
+                at_adapters_use(pipeline, own.loras, own.lora_count);
     at_generation *made = fine ? pipeline->class->generate(pipeline, &own) : NULL;
+    at_prompt_options_free(&prompt, &own);
     if (made) made->timings.total = at_clock() - started;
     return made;
 }

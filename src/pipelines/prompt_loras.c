@@ -1,0 +1,85 @@
+#include "pipelines/prompt_loras.h"
+#include "base/file.h"
+#include "text/prompt_syntax.h"
+#include <string.h>
+
+/* The folder for LoRAs: given, or beside the model's parts, or beside its file. */
+static char *folder_of(at_pipeline *p, const at_generate_options *o)
+{
+    if (o->lora_folder) return at_copy_text(p->cx, o->lora_folder);
+    const char *slash = strrchr(p->folder, '/');
+    if (at_folder_exists(p->folder)) return at_path_join(p->cx, p->folder, "loras");
+    return slash ? at_format(p->cx, "%.*s/loras", (int)(slash - p->folder), p->folder)
+                 : at_copy_text(p->cx, "loras");
+}
+
+/* The file of a name: one that was given with this name, else in the folder. */
+static char *find(at_pipeline *p, const at_generate_options *o, const char *name)
+{
+    at_context *cx = p->cx;
+    size_t n = strlen(name);
+    for (int i = 0; i < o->lora_count; i++) {
+        const char *path = o->loras[i].path, *slash = strrchr(path, '/');
+        const char *base = slash ? slash + 1 : path;
+        if (strncmp(base, name, n) == 0 && base[n] == '.' && !strchr(base + n + 1, '.'))
+            return at_copy_text(cx, path);
+    }
+    char *folder = folder_of(p, o), *path = NULL;
+    bool plain = *name && !strchr(name, '/') && *name != '.';
+    if (folder && plain) path = at_format(cx, "%s/%s.safetensors", folder, name);
+    if (at_ok(cx) && (!path || !at_file_exists(path)))
+        at_fail(cx, AT_ERROR_FILE,
+                "<lora:%.100s>: there is no such file in %s (say where with --lora-dir)", name,
+                folder);
+    at_free(folder);
+    return path;
+}
+
+static bool add_loras(at_pipeline *p, at_generate_options *o, const at_prompt_list *found,
+                      at_prompt_options *made)
+{
+    int count = o->lora_count + found->count;
+    made->loras = AT_NEW_ARRAY(p->cx, at_lora_use, count);
+    if (!made->loras) return false;
+    for (int i = 0; i < o->lora_count; i++) made->loras[i] = o->loras[i];
+    bool fine = true;
+    for (int i = 0; fine && i < found->count; i++) {
+        const at_prompt_item *item = &found->items[i];
+        char *path = find(p, o, item->text);
+        made->loras[o->lora_count + made->own++] =
+            (at_lora_use){path, item->value, item->value != item->value_2, item->value_2};
+        fine = at_ok(p->cx);
+    }
+    o->loras = made->loras;
+    o->lora_count += made->own;
+    return fine;
+}
+
+bool at_prompt_settle(at_pipeline *p, at_generate_options *o, at_prompt_options *made)
+{
+    at_context *cx = p->cx;
+    const char *prompt = o->prompt ? o->prompt : "", *negative = o->negative;
+    if (o->prompt_syntax == AT_PROMPT_AUTO) {
+        bool meant = at_prompt_is_a1111(prompt) || (negative && at_prompt_is_a1111(negative));
+        o->prompt_syntax = meant ? AT_PROMPT_A1111 : AT_PROMPT_PLAIN;
+    }
+    if (o->prompt_syntax != AT_PROMPT_A1111) return at_ok(cx);
+    at_prompt_list found = {0}, dropped = {0};
+    o->prompt = made->prompt = at_prompt_take_loras(cx, prompt, &found);
+    if (negative) o->negative = made->negative = at_prompt_take_loras(cx, negative, &dropped);
+    bool fine = at_ok(cx) && (!found.count || add_loras(p, o, &found, made));
+    at_prompt_list_free(&found);
+    at_prompt_list_free(&dropped);
+    return fine;
+}
+
+void at_prompt_options_free(at_prompt_options *made, const at_generate_options *options)
+{
+    at_free(made->prompt);
+    at_free(made->negative);
+    for (int i = options->lora_count - made->own; made->loras && i < options->lora_count; i++) {
+        char *path = (char *)(uintptr_t)made->loras[i].path;
+        at_free(path);
+    }
+    at_free(made->loras);
+}

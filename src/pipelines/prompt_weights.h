@@ -1,0 +1,28 @@
+/* Prompts with weights, in chunks: what goes into a text encoder and what becomes of what it gives.
+   A plain prompt is one chunk without weights. */
+#ifndef AT_PROMPT_WEIGHTS_H
+#define AT_PROMPT_WEIGHTS_H
+
+#include "pipelines/pipeline.h"
+
+typedef struct at_prompt_chunks {
+    at_tensor *ids; /* i32 [C,N]; where weights are interpolated, a last row is the empty prompt */
+    at_tensor *weights; /* f32 [C,N,1] without that row; NULL: all are 1 */
+    bool interpolates;  /* as ComfyUI; else as A1111, which restores the mean */
+} at_prompt_chunks;
+
+/* For CLIP: chunks of the tokenizer's length, each with its own begin and end. For T5 (tokenizers
+   without a begin token) one chunk of `length`; 0 is the tokenizer's own. */
+at_prompt_chunks at_prompt_chunk(at_pipeline *pipeline, const char *tokenizer, const char *prompt,
+                                 at_prompt_syntax syntax, size_t length);
+
+/* x [C,N,D] of the encoder, weighed, side by side: [1,C*N,D]. */
+at_tensor *at_prompt_weigh(at_context *cx, const at_prompt_chunks *chunks, at_tensor *x);
+/* Pooled text [C,P]: the first chunk's, [1,P]. NULL gives NULL. */
+at_tensor *at_prompt_pooled(at_context *cx, at_tensor *x);
+
+/* Two encoded prompts [1,N,D], [1,M,D] repeated to one length: attention to tokens that are all
+   there k times is the same. */
+void at_prompt_match(at_context *cx, at_tensor **a, at_tensor **b);
+
+#endif
