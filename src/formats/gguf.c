@@ -2,7 +2,9 @@
 #include "base/map.h"
 #include "base/text.h"
 #include "formats/cursor.h"
+#include "formats/weight_writer.h"
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -333,4 +335,118 @@ at_weight_file *at_gguf_open(at_context *cx, const char *path)
     if (fine) return file;
     at_weight_file_free(file);
     return NULL;
+}
+
+/* ---- writing */
+
+static int type_number(at_dtype dtype)
+{
+    for (size_t i = 0; i < AT_COUNT(types); i++)
+        if (types[i].name && types[i].dtype == dtype) return (int)i;
+    return -1;
+}
+
+bool at_gguf_has(at_dtype dtype)
+{
+    return dtype != AT_DTYPES && type_number(dtype) >= 0;
+}
+
+static void add_number(at_context *cx, at_text *out, uint64_t value, int bytes)
+{
+    uint8_t data[8];
+    for (int i = 0; i < bytes; i++) data[i] = (uint8_t)(value >> (8 * i) & 255);
+    at_text_add(cx, out, data, (size_t)bytes);
+}
+
+static void add_text(at_context *cx, at_text *out, const char *text)
+{
+    add_number(cx, out, strlen(text), 8);
+    at_text_add(cx, out, text, strlen(text));
+}
+
+static void add_pairs(at_context *cx, at_text *out, const char *const *metadata)
+{
+    add_text(cx, out, "general.quantization_version");
+    add_number(cx, out, U32, 4);
+    add_number(cx, out, 2, 4);
+    for (; metadata && metadata[0] && metadata[1]; metadata += 2) {
+        add_text(cx, out, metadata[0]);
+        add_number(cx, out, STRING, 4);
+        add_text(cx, out, metadata[1]);
+    }
+}
+
+static uint64_t bytes_of(const at_weight_entry *e)
+{
+    uint64_t count = 1;
+    for (int d = 0; d < e->dims; d++) count *= (uint64_t)e->shape[d];
+    return count / (uint64_t)at_dtype_block(e->dtype) * at_dtype_block_bytes(e->dtype);
+}
+
+static uint64_t aligned(uint64_t size)
+{
+    return (size + DEFAULT_ALIGNMENT - 1) / DEFAULT_ALIGNMENT * DEFAULT_ALIGNMENT;
+}
+
+/* Sizes lie with the fastest first; a single value is a list of one. */
+static void add_entries(at_context *cx, at_text *out, int64_t count, const at_weight_entry *entries)
+{
+    uint64_t offset = 0;
+    for (int64_t i = 0; i < count; i++) {
+        const at_weight_entry *e = &entries[i];
+        add_text(cx, out, e->name);
+        add_number(cx, out, (uint64_t)AT_MAX(e->dims, 1), 4);
+        if (!e->dims) add_number(cx, out, 1, 8);
+        for (int d = e->dims - 1; d >= 0; d--) add_number(cx, out, (uint64_t)e->shape[d], 8);
+        add_number(cx, out, (uint64_t)type_number(e->dtype), 4);
+        add_number(cx, out, offset, 8);
+        offset += aligned(bytes_of(e));
+    }
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const at_weight_entry *)a)->name, ((const at_weight_entry *)b)->name);
+}
+
+static bool check_entry(at_context *cx, const char *path, const at_weight_entry *e)
+{
+    if (!at_gguf_has(e->dtype))
+        return at_fail_false(cx, AT_ERROR_UNSUPPORTED, "%s: GGUF has no type for %s (%s)", path,
+                             at_dtype_name(e->dtype), e->name);
+    if (e->dims > 4)
+        return at_fail_false(cx, AT_ERROR_UNSUPPORTED, "%s: %s has more than 4 dimensions", path,
+                             e->name);
+    return true;
+}
+
+bool at_gguf_stream(at_context *cx, const char *path, int64_t count, at_weight_entry *entries,
+                    const char *const *metadata, at_weight_source write, void *user)
+{
+    static const uint8_t zeros[DEFAULT_ALIGNMENT] = {0};
+    at_text header = {0};
+    uint64_t pairs = 1;
+    bool fine = at_ok(cx);
+    for (int64_t i = 0; fine && i < count; i++) fine = check_entry(cx, path, &entries[i]);
+    if (!fine) return false;
+    if (count) qsort(entries, (size_t)count, sizeof *entries, by_name);
+    for (const char *const *m = metadata; m && m[0] && m[1]; m += 2) pairs++;
+    at_text_add(cx, &header, "GGUF", 4);
+    add_number(cx, &header, 3, 4);
+    add_number(cx, &header, (uint64_t)count, 8);
+    add_number(cx, &header, pairs, 8);
+    add_pairs(cx, &header, metadata);
+    add_entries(cx, &header, count, entries);
+    at_text_add(cx, &header, zeros, (size_t)(aligned(header.size) - header.size));
+
+    at_file_writer *writer = at_file_writer_open(cx, path);
+    fine = at_file_writer_write(cx, writer, header.data, header.size);
+    for (int64_t i = 0; fine && i < count; i++) {
+        uint64_t bytes = bytes_of(&entries[i]);
+        fine = write(cx, &entries[i], writer, user) &&
+               at_file_writer_write(cx, writer, zeros, (size_t)(aligned(bytes) - bytes));
+    }
+    fine = at_file_writer_commit(cx, writer);
+    at_text_free(&header);
+    return fine;
 }

@@ -1,6 +1,7 @@
 #include "formats/safetensors.h"
 #include "base/map.h"
 #include "base/text.h"
+#include "formats/weight_writer.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -233,33 +234,31 @@ at_weight_file *at_safetensors_open(at_context *cx, const char *path)
 
 /* ---- writing */
 
-typedef struct entry {
-    const char *name;
-    const at_tensor *tensor;
-    int type; /* in types */
-} entry;
+static int type_of(at_dtype dtype)
+{
+    for (size_t i = 0; i < AT_COUNT(types); i++)
+        if (types[i].dtype == dtype) return (int)i;
+    return -1;
+}
+
+bool at_safetensors_has(at_dtype dtype)
+{
+    return type_of(dtype) >= 0;
+}
 
 static int in_file_order(const void *a, const void *b)
 {
-    const entry *x = a, *y = b;
-    return x->type != y->type ? y->type - x->type : strcmp(x->name, y->name);
+    const at_weight_entry *x = a, *y = b;
+    int order = type_of(y->dtype) - type_of(x->dtype);
+    return order ? order : strcmp(x->name, y->name);
 }
 
-static bool fill_entry(at_context *cx, const char *path, const char *name, at_tensor *tensor,
-                       entry *out)
+static bool check_entry(at_context *cx, const char *path, const at_weight_entry *e)
 {
-    if (!name || !tensor)
-        return at_fail_false(cx, AT_ERROR_ARGUMENT, "%s: a tensor to write is missing", path);
-    *out = (entry){name, tensor, -1};
-    for (size_t i = 0; i < AT_COUNT(types); i++)
-        if (types[i].dtype == tensor->dtype) out->type = (int)i;
-    if (out->type < 0)
-        return at_fail_false(cx, AT_ERROR_UNSUPPORTED, "%s: safetensors has no type for %s (%s)",
-                             path, at_dtype_name(tensor->dtype), name);
-    if (!at_is_contiguous(tensor))
-        return at_fail_false(cx, AT_ERROR_ARGUMENT, "%s: tensor \"%s\" is not contiguous", path,
-                             name);
-    return true;
+    if (!e->name) return at_fail_false(cx, AT_ERROR_ARGUMENT, "%s: a name is missing", path);
+    if (type_of(e->dtype) >= 0) return true;
+    return at_fail_false(cx, AT_ERROR_UNSUPPORTED, "%s: safetensors has no type for %s (%s)", path,
+                         at_dtype_name(e->dtype), e->name);
 }
 
 static void print_metadata(at_context *cx, at_text *text, const char *const *metadata)
@@ -275,21 +274,28 @@ static void print_metadata(at_context *cx, at_text *text, const char *const *met
     at_text_print(cx, text, "}");
 }
 
-static void print_header(at_context *cx, at_text *text, int64_t count, const entry *entries,
-                         const char *const *metadata)
+static size_t bytes_of(const at_weight_entry *e)
+{
+    size_t bytes = at_dtype_block_bytes(e->dtype);
+    for (int d = 0; d < e->dims; d++) bytes *= (size_t)e->shape[d];
+    return bytes;
+}
+
+static void print_header(at_context *cx, at_text *text, int64_t count,
+                         const at_weight_entry *entries, const char *const *metadata)
 {
     bool has_metadata = metadata && metadata[0];
     size_t begin = 0;
     at_text_print(cx, text, "{");
     if (has_metadata) print_metadata(cx, text, metadata);
     for (int64_t i = 0; i < count; i++) {
-        const entry *e = &entries[i];
-        size_t end = begin + at_bytes(e->tensor);
+        const at_weight_entry *e = &entries[i];
+        size_t end = begin + bytes_of(e);
         if (i || has_metadata) at_text_print(cx, text, ",");
         at_text_add_quoted(cx, text, e->name);
-        at_text_print(cx, text, ":{\"dtype\":\"%s\",\"shape\":[", types[e->type].name);
-        for (int d = 0; d < e->tensor->dims; d++)
-            at_text_print(cx, text, d ? ",%lld" : "%lld", (long long)e->tensor->shape[d]);
+        at_text_print(cx, text, ":{\"dtype\":\"%s\",\"shape\":[", types[type_of(e->dtype)].name);
+        for (int d = 0; d < e->dims; d++)
+            at_text_print(cx, text, d ? ",%lld" : "%lld", (long long)e->shape[d]);
         at_text_print(cx, text, "],\"data_offsets\":[%zu,%zu]}", begin, end);
         begin = end;
     }
@@ -297,17 +303,16 @@ static void print_header(at_context *cx, at_text *text, int64_t count, const ent
     while (at_ok(cx) && text->size % LENGTH_BYTES) at_text_add(cx, text, " ", 1);
 }
 
-bool at_safetensors_write(at_context *cx, const char *path, int64_t count, const char *const *names,
-                          at_tensor *const *tensors, const char *const *metadata)
+bool at_safetensors_stream(at_context *cx, const char *path, int64_t count,
+                           at_weight_entry *entries, const char *const *metadata,
+                           at_weight_source write, void *user)
 {
-    if (!at_ok(cx)) return false;
-    entry *entries = AT_NEW_ARRAY(cx, entry, count);
     at_text header = {0};
-    bool fine = entries != NULL;
-    for (int64_t i = 0; fine && i < count; i++)
-        fine = fill_entry(cx, path, names[i], tensors[i], &entries[i]);
-    if (fine && count) qsort(entries, (size_t)count, sizeof *entries, in_file_order);
-    if (fine) print_header(cx, &header, count, entries, metadata);
+    bool fine = at_ok(cx);
+    for (int64_t i = 0; fine && i < count; i++) fine = check_entry(cx, path, &entries[i]);
+    if (!fine) return false;
+    if (count) qsort(entries, (size_t)count, sizeof *entries, in_file_order);
+    print_header(cx, &header, count, entries, metadata);
 
     uint8_t length[LENGTH_BYTES];
     for (int i = 0; i < LENGTH_BYTES; i++)
@@ -315,11 +320,38 @@ bool at_safetensors_write(at_context *cx, const char *path, int64_t count, const
     at_file_writer *writer = at_file_writer_open(cx, path);
     fine = at_file_writer_write(cx, writer, length, sizeof length) &&
            at_file_writer_write(cx, writer, header.data, header.size);
-    for (int64_t i = 0; fine && i < count; i++)
-        fine =
-            at_file_writer_write(cx, writer, entries[i].tensor->data, at_bytes(entries[i].tensor));
+    for (int64_t i = 0; fine && i < count; i++) fine = write(cx, &entries[i], writer, user);
     fine = at_file_writer_commit(cx, writer);
     at_text_free(&header);
+    return fine;
+}
+
+static bool write_tensor(at_context *cx, const at_weight_entry *entry, at_file_writer *writer,
+                         void *user)
+{
+    const at_tensor *x = entry->source;
+    (void)user;
+    return at_file_writer_write(cx, writer, x->data, at_bytes(x));
+}
+
+bool at_safetensors_write(at_context *cx, const char *path, int64_t count, const char *const *names,
+                          at_tensor *const *tensors, const char *const *metadata)
+{
+    at_weight_entry *entries = at_ok(cx) ? AT_NEW_ARRAY(cx, at_weight_entry, count) : NULL;
+    bool fine = entries != NULL;
+    for (int64_t i = 0; fine && i < count; i++) {
+        const at_tensor *x = tensors[i];
+        if (!names[i] || !x)
+            fine = at_fail_false(cx, AT_ERROR_ARGUMENT, "%s: a tensor to write is missing", path);
+        else if (!at_is_contiguous(x))
+            fine = at_fail_false(cx, AT_ERROR_ARGUMENT, "%s: tensor \"%s\" is not contiguous", path,
+                                 names[i]);
+        if (!fine) break;
+        entries[i] =
+            (at_weight_entry){.name = names[i], .dtype = x->dtype, .dims = x->dims, .source = x};
+        memcpy(entries[i].shape, x->shape, sizeof x->shape);
+    }
+    fine = fine && at_safetensors_stream(cx, path, count, entries, metadata, write_tensor, NULL);
     at_free(entries);
     return fine;
 }

@@ -337,3 +337,8 @@ const char *at_weights_metadata(const at_weights *weights, const char *key)
     }
     return NULL;
 }
+
+const cJSON *at_weights_all_metadata(const at_weights *weights)
+{
+    return weights && weights->file_count ? weights->files[0]->metadata : NULL;
+}

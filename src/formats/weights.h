@@ -58,5 +58,7 @@ at_tensor *at_weights_get(at_context *cx, const at_weights *weights, const char 
 
 /* The value of a key in the files' own metadata ("format", "modelspec.title", ...), or NULL. */
 const char *at_weights_metadata(const at_weights *weights, const char *key);
+/* All of the first file's: an object of strings, or NULL. */
+const struct cJSON *at_weights_all_metadata(const at_weights *weights);
 
 #endif

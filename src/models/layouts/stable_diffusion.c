@@ -233,7 +233,7 @@ void at_names_open_clip(at_context *cx, at_names *n, const at_weights *w, const 
 {
     bool penultimate = strcmp(prefix, "cond_stage_model.model.") == 0;
     int layers = 0;
-    while (layers < MOST && at_part_find(w, prefix,
+    while (layers < MOST && at_part_find(w, own ? "" : prefix,
                                          own ? "text_model.encoder.layers.%d.layer_norm1.weight"
                                              : "transformer.resblocks.%d.ln_1.weight",
                                          layers))

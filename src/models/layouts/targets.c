@@ -1,0 +1,63 @@
+#include "models/layouts/targets.h"
+#include <string.h>
+
+#define UNET "input_blocks.0.0.weight"
+#define VAE "decoder.up.0.block.0.norm1.weight"
+#define CLIP "text_model.embeddings.token_embedding.weight"
+#define OPEN_CLIP "transformer.resblocks.0.attn.in_proj_weight"
+#define FLUX "double_blocks.0.img_attn.norm.key_norm.scale"
+#define T5 "encoder.block.0.layer.0.SelfAttention.q.weight"
+
+static const at_layout_target targets[] = {
+    {"StableDiffusionXL", "unet", "model.diffusion_model.", UNET},
+    {"StableDiffusionXL", "vae", "first_stage_model.", VAE},
+    {"StableDiffusionXL", "text_encoder", "conditioner.embedders.0.transformer.", CLIP},
+    {"StableDiffusionXL", "text_encoder_2", "conditioner.embedders.0.model.", OPEN_CLIP,
+     .alone = true},
+    {"StableDiffusionXL", "text_encoder_2", "conditioner.embedders.1.model.", OPEN_CLIP},
+    {"StableDiffusion", "unet", "model.diffusion_model.", UNET},
+    {"StableDiffusion", "vae", "first_stage_model.", VAE},
+    {"StableDiffusion", "text_encoder", "cond_stage_model.model.", OPEN_CLIP, .open_clip = true},
+    {"StableDiffusion", "text_encoder", "cond_stage_model.transformer.", CLIP},
+    {"Flux", "transformer", "model.diffusion_model.", FLUX},
+    {"Flux", "vae", "vae.", VAE},
+    {"Flux", "text_encoder", "text_encoders.clip_l.transformer.", CLIP},
+    {"Flux", "text_encoder_2", "text_encoders.t5xxl.transformer.", T5},
+};
+
+const at_layout_target *at_layout_target_of(const char *pipeline, const char *component,
+                                            bool open_clip, bool alone)
+{
+    for (size_t i = 0; i < AT_COUNT(targets); i++) {
+        const at_layout_target *t = &targets[i];
+        if (strncmp(pipeline, t->pipeline, strlen(t->pipeline)) == 0 &&
+            strcmp(component, t->component) == 0 && (!t->open_clip || open_clip) &&
+            (!t->alone || alone))
+            return strncmp(pipeline, "StableDiffusion3", 16) == 0 ? NULL : t;
+    }
+    return NULL;
+}
+
+const at_part_form *at_layout_target_form(const at_layout_target *target)
+{
+    const at_part_form *form = at_part_forms;
+    while (form->sign && strcmp(form->sign, target->sign) != 0) form++;
+    return form;
+}
+
+const char *at_layout_architecture(const char *class_name)
+{
+    static const char *const names[][2] = {
+        {"StableDiffusionXL", "sdxl"},
+        {"StableDiffusion3", "sd3"},
+        {"StableDiffusion", "sd1"},
+        {"Flux", "flux"},
+        {"SD3", "sd3"},
+        {"AuraFlow", "aura"},
+        {"Lumina2", "lumina2"},
+        {"T5", "t5encoder"},
+    };
+    for (size_t i = 0; i < AT_COUNT(names); i++)
+        if (strncmp(class_name, names[i][0], strlen(names[i][0])) == 0) return names[i][1];
+    return "unknown";
+}
