@@ -5,9 +5,11 @@
 #include "cli/bench.h"
 #include "kernels/kernels.h"
 #include "models/autoencoders/autoencoder_kl.h"
+#include "models/transformers/auraflow.h"
 #include "models/transformers/flux.h"
 #include "models/transformers/hunyuan_dit.h"
 #include "models/transformers/lumina2.h"
+#include "models/transformers/sd3.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,6 +83,31 @@ static at_tensor *lumina2_slice(at_context *cx, const at_module *lumina)
     return at_lumina2_forward(cx, lumina, &in);
 }
 
+/* 333 tokens of text, 1024 patches of a 512 x 512 picture */
+static at_tensor *sd3_slice(at_context *cx, const at_module *sd3)
+{
+    enum { SIDE = 64, TEXT = 77 + 256 };
+    at_sd3_inputs in = {
+        .hidden_states = NOISE(cx, 1, SIDE, SIDE, 16),
+        .encoder_hidden_states = NOISE(cx, 1, TEXT, 4096),
+        .pooled_projections = NOISE(cx, 1, 2048),
+        .timestep = at_full(cx, 500.0f, 1, (int64_t[]){1}),
+    };
+    return at_sd3_forward(cx, sd3, &in);
+}
+
+/* 256 tokens of text, 1024 patches of a 512 x 512 picture */
+static at_tensor *auraflow_slice(at_context *cx, const at_module *auraflow)
+{
+    enum { SIDE = 64, TEXT = 256 };
+    at_auraflow_inputs in = {
+        .hidden_states = NOISE(cx, 1, SIDE, SIDE, 4),
+        .encoder_hidden_states = NOISE(cx, 1, TEXT, 2048),
+        .timestep = at_full(cx, 0.5f, 1, (int64_t[]){1}),
+    };
+    return at_auraflow_forward(cx, auraflow, &in);
+}
+
 static at_tensor *vae_decode(at_context *cx, const at_module *vae)
 {
     int64_t channels = at_autoencoder_kl_info_of(vae).latent_channels;
@@ -95,6 +122,10 @@ static at_tensor *vae_decode(at_context *cx, const at_module *vae)
     "\"UpDecoderBlock2D\"]"
 
 static const bench_model models[] = {
+    {"auraflow_slice_1_3_1280",
+     "{\"_class_name\": \"AuraFlowTransformer2DModel\", \"num_mmdit_layers\": 1, "
+     "\"num_single_dit_layers\": 3}",
+     auraflow_slice},
     {"flux_slice_2_4_1536",
      "{\"_class_name\": \"FluxTransformer2DModel\", \"num_layers\": 2, \"num_single_layers\": 4, "
      "\"guidance_embeds\": true}",
@@ -112,6 +143,12 @@ static const bench_model models[] = {
      "{\"_class_name\": \"Lumina2Transformer2DModel\", \"num_layers\": 4, "
      "\"num_refiner_layers\": 0, \"cap_feat_dim\": 2304}",
      lumina2_slice},
+    {"sd35_medium_slice_4_1357",
+     "{\"_class_name\": \"SD3Transformer2DModel\", \"num_layers\": 4, "
+     "\"num_attention_heads\": 24, \"caption_projection_dim\": 1536, "
+     "\"pos_embed_max_size\": 64, \"qk_norm\": \"rms_norm\", "
+     "\"dual_attention_layers\": [0, 1]}",
+     sd3_slice},
     {"sd15_vae_decode_512", "{" VAE_LEVELS ", \"latent_channels\": 4}", vae_decode},
 };
 

@@ -1,10 +1,10 @@
 """Runs the binary on random folders of text-guided transformers that no fixture holds, beside Diffusers: HunyuanDiTPipeline,
 Lumina2Pipeline, StableDiffusion3Pipeline (with two and three text encoders) and AuraFlowPipeline.
 
-    heldout_text_dits.py build/atelier --seeds 0:20 [--only hunyuan|lumina2|sd3|aura] [--keep FOLDER]
+    heldout_text_dits.py build/atelier --seeds 0:20 [--only hunyuan|lumina2|sd3|aura|sd3_wide|aura_wide] [--keep FOLDER]
 
 As heldout.py, whose texts, autoencoders and comparison it takes: a seed makes one tiny folder (random sizes, options, file
-forms) and a few runs on it. Latents must agree to max|a-b|/std(b) <= 1e-3, pictures to 40 dB.
+forms) and a few runs on it. The wide kinds, which are run when asked for, have blocks of the published width. Latents must agree to max|a-b|/std(b) <= 1e-3, pictures to 40 dB.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import tempfile
 import warnings
+from functools import partial
 from pathlib import Path
 
 import diffusers
@@ -101,7 +102,7 @@ def lumina2(r, seed, folder):
     return Lumina2Pipeline(scheduler=scheduler, tokenizer=AutoTokenizer.from_pretrained(folder / "tokenizer"), **parts), parts
 
 
-def sd3(r, seed, folder):
+def sd3(r, seed, folder, wide=False):
     length, tokenizers, parts = r.choice([77, 20, 33]), {}, {}
     decoder = vae(r)
     for i, name in enumerate(("", "_2")):
@@ -111,15 +112,18 @@ def sd3(r, seed, folder):
                 heldout.change_json(folder / "tokenizer_2" / file, lambda c: c | {"pad_token": "!"})
         tokenizers[f"tokenizer{name}"] = CLIPTokenizer.from_pretrained(folder / f"tokenizer{name}")
         config = heldout.random_clip(r, words, length).config
-        config.projection_dim, config.num_hidden_layers = r.randrange(3, 30), r.randrange(2, 5)
+        config.projection_dim = (768, 1280)[i] if wide else r.randrange(3, 30)
+        config.num_hidden_layers = r.randrange(2, 5)
         parts[f"text_encoder{name}"] = redraw(CLIPTextModelWithProjection(config), seed + i)
-    joint = r.choice([r.randrange(8, 60), 120])
-    if r.random() < 0.7:
+    joint = 4096 if wide else r.choice([r.randrange(8, 60), 120])
+    if not wide and r.random() < 0.7:
         pieces = tiny_tokenizers.t5(folder / "tokenizer_3", r.randrange(100, 200), 512, r.choice(["nmt_nfkc", "identity"]))
         tokenizers["tokenizer_3"] = T5TokenizerFast.from_pretrained(folder / "tokenizer_3")
         parts["text_encoder_3"] = redraw(heldout.random_t5(r, pieces), seed + 2)
         joint = parts["text_encoder_3"].config.d_model
     heads, head, layers = r.randrange(1, 4), 4 * r.randrange(1, 9), r.randrange(1, 5)
+    if wide:
+        heads, head, layers = r.choice([24, 38]), 64, 2
     transformer = redraw(SD3Transformer2DModel(
         sample_size=r.choice([4, 8]), patch_size=r.choice([1, 2, 2, 2]), in_channels=decoder.config.latent_channels,
         out_channels=decoder.config.latent_channels, num_layers=layers, attention_head_dim=head, num_attention_heads=heads,
@@ -133,7 +137,7 @@ def sd3(r, seed, folder):
     return StableDiffusion3Pipeline(scheduler=scheduler, **tokenizers, **parts, **missing), parts
 
 
-def aura(r, seed, folder):
+def aura(r, seed, folder, wide=False):
     if r.random() < 0.6:
         pieces = tiny_tokenizers.t5(folder / "tokenizer", r.randrange(100, 200), 512, r.choice(["nmt_nfkc", "identity"]))
         tokenizer = T5TokenizerFast.from_pretrained(folder / "tokenizer")
@@ -147,10 +151,12 @@ def aura(r, seed, folder):
         "vocab_size", "d_model", "d_kv", "num_heads", "d_ff", "num_layers", "feed_forward_proj", "layer_norm_epsilon",
         "relative_attention_num_buckets", "relative_attention_max_distance")}, is_encoder_decoder=False, use_cache=False))
     heads, head = r.randrange(1, 4), r.randrange(3, 40)
-    joint = r.randrange(0, 3)
+    joint, single = r.randrange(0, 3), r.randrange(1, 4)
+    if wide:
+        heads, head, joint, single = 12, 256, 1, 1
     transformer = redraw(AuraFlowTransformer2DModel(
         sample_size=8, in_channels=decoder.config.latent_channels, out_channels=decoder.config.latent_channels,
-        num_mmdit_layers=joint, num_single_dit_layers=r.randrange(0 if joint else 1, 4), attention_head_dim=head,
+        num_mmdit_layers=joint, num_single_dit_layers=single, attention_head_dim=head,
         num_attention_heads=heads, joint_attention_dim=umt5.config.d_model, caption_projection_dim=heads * head,
         pos_embed_max_size=r.choice([49, 64, 100])), seed + 1, gain=1.2)
     for i, p in enumerate((transformer.pos_embed.pos_embed, transformer.register_tokens)):
@@ -161,11 +167,12 @@ def aura(r, seed, folder):
 
 
 KINDS = {"hunyuan": hunyuan, "lumina2": lumina2, "sd3": sd3, "aura": aura}
+WIDE = {"sd3_wide": partial(sd3, wide=True), "aura_wide": partial(aura, wide=True)}
 
 
 def build(r, kind, seed, folder):
     folder.mkdir()
-    pipe, parts = KINDS[kind](r, 10 * seed, folder)
+    pipe, parts = (KINDS | WIDE)[kind](r, 10 * seed, folder)
     names = []
     for name, part in parts.items():
         names.append(name)
@@ -198,7 +205,7 @@ def random_case(r, kind, pipe):
             o["guidance_rescale"] = r.choice([0.7, 1.0, 0.2])
     elif r.random() < 0.5:
         o["max_sequence_length"] = r.choice([16, 100, 256, 290])
-    if kind == "sd3":
+    if kind.startswith("sd3"):
         if r.random() < 0.3:
             o["clip_skip"] = r.randrange(0, min(pipe.text_encoder.config.num_hidden_layers,
                                                 pipe.text_encoder_2.config.num_hidden_layers))
@@ -285,7 +292,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binary")
     parser.add_argument("--seeds", default="0:10", help="FIRST:END")
-    parser.add_argument("--only", choices=list(KINDS))
+    parser.add_argument("--only", choices=[*KINDS, *WIDE])
     parser.add_argument("--runs", type=int, default=3, help="a folder")
     parser.add_argument("--keep", type=Path, help="where the folders of failures go")
     options = parser.parse_args()
