@@ -31,7 +31,7 @@ typedef struct parser {
 static bool add_cut(parser *p, int at)
 {
     if (p->cut_count == p->cut_capacity) {
-        int capacity = AT_MAX(64, 2 * p->cut_capacity);
+        int capacity = 2 * p->cut_capacity;
         int *cuts = at_resize(p->cx, p->cuts, (size_t)capacity, sizeof *cuts);
         if (!cuts) return false;
         p->cuts = cuts;
@@ -212,8 +212,10 @@ bool at_prompt_schedule(at_context *cx, const char *text, int steps, at_prompt_l
     if (size > LONGEST) return at_fail_false(cx, AT_ERROR_ARGUMENT, "the prompt is too long");
     parser p = {.cx = cx, .text = text, .size = (int)size, .steps = steps};
     p.at = AT_NEW_ARRAY(cx, bracket, size + 1);
+    p.cuts = AT_NEW_ARRAY(cx, int, MOST_PARTS);
+    p.cut_capacity = MOST_PARTS;
     uint8_t *ends = AT_NEW_ARRAY(cx, uint8_t, steps + 1);
-    bool fine = p.at && ends;
+    bool fine = p.at && p.cuts && ends;
     for (size_t i = 0; fine && i <= size; i++) p.at[i].end = -1;
     bool parsed = fine && parse(&p);
     if (parsed) mark_steps(&p, 0, p.size, ends);
