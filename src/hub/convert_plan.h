@@ -31,7 +31,7 @@ typedef struct at_plan {
     at_plan_output *outputs;
     int64_t count, capacity;
     at_map *by_name;
-    char *metadata[32]; /* key, value, ..., NULL */
+    char *metadata[1024]; /* key, value, ..., NULL */
     int metadata_count;
 } at_plan;
 
