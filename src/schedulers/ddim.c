@@ -31,10 +31,7 @@ static at_tensor *step(at_context *cx, at_scheduler *s, at_tensor *output, at_te
     float previous = before >= 0 ? d->alphas[before] : d->final_alpha;
     float keep = sqrtf(alpha), dirt = sqrtf(beta);
     at_tensor *clean = at_discrete_clean(cx, d, output, sample, keep, dirt);
-    at_tensor *epsilon = output;
-    if (d->prediction == AT_PREDICTS_SAMPLE)
-        epsilon = at_blend(cx, 1.0f / dirt, sample, -keep / dirt, output);
-    if (d->prediction == AT_PREDICTS_VELOCITY) epsilon = at_blend(cx, keep, output, dirt, sample);
+    at_tensor *epsilon = at_discrete_noise(cx, d, output, sample, keep, dirt);
 
     float variance = (1.0f - previous) / beta * (1.0f - alpha / previous);
     float drawn = s->eta > 0 ? (float)s->eta * sqrtf(variance) : 0.0f;

@@ -232,3 +232,12 @@ at_tensor *at_discrete_clean(at_context *cx, const at_discrete *d, at_tensor *ou
     if (d->thresholding) return threshold(cx, d, x);
     return d->clip > 0 ? at_clamp(cx, x, -d->clip, d->clip) : x;
 }
+
+at_tensor *at_discrete_noise(at_context *cx, const at_discrete *d, at_tensor *output,
+                             at_tensor *sample, float alpha, float sigma)
+{
+    if (d->prediction == AT_PREDICTS_SAMPLE)
+        return at_blend(cx, 1.0f / sigma, sample, -alpha / sigma, output);
+    if (d->prediction == AT_PREDICTS_VELOCITY) return at_blend(cx, alpha, output, sigma, sample);
+    return output;
+}

@@ -94,5 +94,8 @@ void at_history_clear(at_context *cx, at_history *h);
 /* The clean sample, of a sample that is alpha * clean + sigma * noise. */
 at_tensor *at_discrete_clean(at_context *cx, const at_discrete *d, at_tensor *output,
                              at_tensor *sample, float alpha, float sigma);
+/* And the noise in it, as the network says, whatever is cut off the clean sample. */
+at_tensor *at_discrete_noise(at_context *cx, const at_discrete *d, at_tensor *output,
+                             at_tensor *sample, float alpha, float sigma);
 
 #endif

@@ -1,5 +1,6 @@
 /* diffusers.LCMScheduler (Luo et al. 2023): each step jumps to the clean sample and, but for the
-   last, back to the next level with fresh noise. */
+   last, back to the next level with fresh noise. TCDScheduler (Zheng et al. 2024): a step goes
+   down past the next level by a share `eta` of it, and with fresh noise back up. */
 #include "schedulers/discrete.h"
 #include <math.h>
 
@@ -18,6 +19,14 @@ static void configure(at_context *cx, at_scheduler *s, at_config *k)
     m->original_steps = at_config_range(cx, k, "original_inference_steps", 50, 1, 1000000);
     m->scaling = at_config_number(cx, k, "timestep_scaling", 10.0);
     at_config_bool(cx, k, "set_alpha_to_one", true); /* of a step before 0, which never comes */
+}
+
+static void configure_tcd(at_context *cx, at_scheduler *s, at_config *k)
+{
+    at_discrete *d = at_discrete_of(s);
+    configure(cx, s, k);
+    d->clip = 0.0f; /* TCD has these options and uses neither */
+    d->thresholding = false;
 }
 
 static void set_timesteps(at_context *cx, at_scheduler *s, const at_schedule_options *o)
@@ -53,6 +62,26 @@ static at_tensor *step(at_context *cx, at_scheduler *s, at_tensor *output, at_te
     return at_blend(cx, sqrtf(next), x, sqrtf(1.0f - next), fresh);
 }
 
+static at_tensor *step_tcd(at_context *cx, at_scheduler *s, at_tensor *output, at_tensor *sample,
+                           at_noise *noise)
+{
+    const at_discrete *d = at_discrete_of(s);
+    bool last = s->index + 1 == s->count;
+    int t = (int)s->timesteps[s->index], next = last ? 0 : (int)s->timesteps[s->index + 1];
+    if (!(s->eta >= 0.0 && s->eta <= 1.0))
+        return at_fail(cx, AT_ERROR_ARGUMENT, "%s: eta is %g, not from 0 to 1", s->class->name,
+                       s->eta);
+    float alpha = d->alphas[t], keep = sqrtf(alpha), dirt = sqrtf(1.0f - alpha);
+    float low = d->alphas[(int)floorf((float)(1.0 - s->eta) * (float)next)];
+    at_tensor *clean = at_discrete_clean(cx, d, output, sample, keep, dirt);
+    at_tensor *epsilon = at_discrete_noise(cx, d, output, sample, keep, dirt);
+    at_tensor *x = at_blend(cx, sqrtf(low), clean, sqrtf(1.0f - low), epsilon);
+    if (last || s->eta == 0.0) return x;
+    float up = d->alphas[next] / low;
+    at_tensor *fresh = at_noise_draw(cx, noise, sample->dims, sample->shape);
+    return at_blend(cx, sqrtf(up), x, sqrtf(1.0f - up), fresh);
+}
+
 const at_scheduler_class at_lcm = {
     .name = "LCMScheduler",
     .sampler = "lcm",
@@ -61,6 +90,18 @@ const at_scheduler_class at_lcm = {
     .configure = configure,
     .set_timesteps = set_timesteps,
     .step = step,
+    .add_noise = at_discrete_add_noise,
+    .destroy = at_discrete_destroy,
+};
+
+const at_scheduler_class at_tcd = {
+    .name = "TCDScheduler",
+    .sampler = "tcd",
+    .size = sizeof(lcm),
+    .order = 1,
+    .configure = configure_tcd,
+    .set_timesteps = set_timesteps,
+    .step = step_tcd,
     .add_noise = at_discrete_add_noise,
     .destroy = at_discrete_destroy,
 };

@@ -1,8 +1,10 @@
 #include "schedulers/scheduler.h"
 #include <string.h>
+#include <strings.h>
 
 static const at_scheduler_class *const CLASSES[] = {
     &at_flow_match_euler,
+    &at_flow_match_heun,
     &at_ddim,
     &at_ddpm,
     &at_deis,
@@ -15,6 +17,7 @@ static const at_scheduler_class *const CLASSES[] = {
     &at_lcm,
     &at_lms,
     &at_pndm,
+    &at_tcd,
     &at_unipc,
 };
 
@@ -27,6 +30,25 @@ typedef struct named_sampler {
 
 static const named_sampler NAMED[] = {
     {"dpmpp_2m_sde", &at_dpm_multistep, "algorithm_type", "sde-dpmsolver++"},
+};
+
+/* Other programs' names for what the classes do, in small and capital letters alike. Behind A1111's
+   may stand the schedule. */
+typedef struct foreign_name {
+    const char *name, *sampler;
+} foreign_name;
+
+static const foreign_name FOREIGN[] = {
+    {"Euler a", "euler_a"},
+    {"DPM2", "dpm2"},
+    {"DPM2 a", "dpm2_a"},
+    {"DPM++ 2M", "dpmpp_2m"},
+    {"PLMS", "pndm"},
+    {"DPM++ 2M SDE", "dpmpp_2m_sde"},
+    {"euler_ancestral", "euler_a"},
+    {"dpm_2", "dpm2"},
+    {"dpm_2_ancestral", "dpm2_a"},
+    {"uni_pc", "unipc"},
 };
 
 /* What --schedule sets, by its names: a switch among these, or the spacing of timesteps. */
@@ -50,6 +72,31 @@ const char *at_schedule_name(int i)
 {
     if (i == 0) return "default";
     return i > 0 && i <= (int)AT_COUNT(SCHEDULES) ? SCHEDULES[i - 1].name : NULL;
+}
+
+static bool same_start(const char *a, const char *b, size_t length)
+{
+    return strlen(b) == length && strncasecmp(a, b, length) == 0;
+}
+
+/* The command line's name for another program's; its schedule, where the name ends with one and
+   none is given. Other names stay. */
+static const char *own_name(const char *sampler, const char **schedule)
+{
+    static const char *const endings[] = {" karras", " exponential"};
+    size_t length = strlen(sampler);
+    for (size_t i = 0; i < AT_COUNT(endings); i++) {
+        size_t n = strlen(endings[i]);
+        if (length <= n || strcasecmp(sampler + length - n, endings[i]) != 0) continue;
+        length -= n;
+        if (!*schedule) *schedule = endings[i] + 1;
+        break;
+    }
+    for (size_t i = 0; i < AT_COUNT(FOREIGN); i++)
+        if (same_start(sampler, FOREIGN[i].name, length)) return FOREIGN[i].sampler;
+    for (int i = 0; at_sampler_name(i); i++)
+        if (same_start(sampler, at_sampler_name(i), length)) return at_sampler_name(i);
+    return sampler;
 }
 
 static const named_sampler *sampler_of(const char *sampler)
@@ -141,6 +188,7 @@ at_scheduler *at_scheduler_load(at_context *cx, const char *path, const char *sa
 at_scheduler *at_scheduler_make(at_context *cx, const cJSON *options, const char *path,
                                 const char *sampler, const char *schedule)
 {
+    if (sampler) sampler = own_name(sampler, &schedule);
     at_config *config = config_of(cx, options, path, sampler, schedule);
     const char *own = config ? at_config_text(cx, config, "_class_name", NULL) : NULL;
     const at_scheduler_class *class = at_ok(cx) ? class_of(cx, path, own, sampler) : NULL;

@@ -70,8 +70,9 @@ struct at_scheduler {
 };
 
 /* path: a scheduler_config.json. sampler: NULL for the class that the file names, else the class of
-   that command-line name built from the same file, as Class.from_config does: keys that the class
-   does not know are then passed over (otherwise they are refused). schedule: NULL or "default",
+   that name (the command line's, Diffusers', ComfyUI's or A1111's; "Karras" behind A1111's is a
+   schedule) built from the same file, as Class.from_config does: keys that the class does not know
+   are then passed over (otherwise they are refused). schedule: NULL or "default",
    "karras", "exponential", "beta": the option of that name switched on, the others off. */
 at_scheduler *at_scheduler_load(at_context *cx, const char *path, const char *sampler,
                                 const char *schedule);
@@ -118,7 +119,7 @@ bool at_scheduler_schedule(at_context *cx, at_scheduler *s, int count);
 at_tensor *at_blend(at_context *cx, float a, at_tensor *x, float b, at_tensor *y);
 
 extern const at_scheduler_class at_ddim, at_ddpm, at_deis, at_dpm_multistep, at_euler,
-    at_euler_ancestral, at_flow_match_euler, at_heun, at_kdpm2, at_kdpm2_ancestral, at_lcm, at_lms,
-    at_pndm, at_unipc;
+    at_euler_ancestral, at_flow_match_euler, at_flow_match_heun, at_heun, at_kdpm2,
+    at_kdpm2_ancestral, at_lcm, at_lms, at_pndm, at_tcd, at_unipc;
 
 #endif

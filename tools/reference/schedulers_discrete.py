@@ -1,4 +1,4 @@
-"""tests/fixtures/schedulers/discrete.json: the schedulers of Diffusers over a table of trained steps.
+"""tests/fixtures/schedulers/discrete.json, few_steps.json: the schedulers of Diffusers over a table of trained steps.
 
 For every class the options that it has, one after the other, over few steps: timesteps, sigmas where it has them, and
 a walk with random model outputs: what the model is shown ("scaled") and the sample after each call.
@@ -6,9 +6,9 @@ a walk with random model outputs: what the model is shown ("scaled") and the sam
 
 import torch
 from diffusers import (DDIMScheduler, DEISMultistepScheduler, DPMSolverMultistepScheduler,
-                       EulerAncestralDiscreteScheduler, EulerDiscreteScheduler, HeunDiscreteScheduler,
-                       KDPM2AncestralDiscreteScheduler, KDPM2DiscreteScheduler, LCMScheduler, LMSDiscreteScheduler,
-                       PNDMScheduler, UniPCMultistepScheduler)
+                       EulerAncestralDiscreteScheduler, EulerDiscreteScheduler,
+                       FlowMatchHeunDiscreteScheduler, HeunDiscreteScheduler, KDPM2AncestralDiscreteScheduler, KDPM2DiscreteScheduler, LCMScheduler, LMSDiscreteScheduler,
+                       PNDMScheduler, TCDScheduler, UniPCMultistepScheduler)
 
 from common import FIXTURES, generator, report, write_json
 from scheduler_flow_match_euler import exact
@@ -18,22 +18,23 @@ SIGMAS = (EulerDiscreteScheduler, EulerAncestralDiscreteScheduler, HeunDiscreteS
           KDPM2AncestralDiscreteScheduler, LMSDiscreteScheduler)
 LAMBDAS = (DPMSolverMultistepScheduler, DEISMultistepScheduler, UniPCMultistepScheduler)
 DRAWS = (DDIMScheduler, EulerAncestralDiscreteScheduler, KDPM2AncestralDiscreteScheduler, LCMScheduler,
-         DPMSolverMultistepScheduler)
+         DPMSolverMultistepScheduler, TCDScheduler)
 cases = []
 
 
 def walk(scheduler, seed, begin, eta):
     g, noise = generator(seed), generator(seed + 1)
-    sample = torch.randn(1, 5, 1, generator=g) * float(scheduler.init_noise_sigma)
+    sample = torch.randn(1, 5, 1, generator=g) * float(getattr(scheduler, "init_noise_sigma", 1.0))
     out = {"sample": exact(sample), "noise_seed": seed + 1, "begin": begin, "eta": eta, "scaled": [],
            "model_output": [], "after": []}
     if begin and hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(begin)
     extra = {"generator": noise} if isinstance(scheduler, DRAWS) else {}
-    if eta:
+    if eta or isinstance(scheduler, TCDScheduler):  # whose own default is 0.3
         extra["eta"] = eta
     for t in scheduler.timesteps[begin:]:
-        out["scaled"].append(exact(scheduler.scale_model_input(sample, t)))
+        shown = sample if isinstance(scheduler, FlowMatchHeunDiscreteScheduler) else scheduler.scale_model_input(sample, t)
+        out["scaled"].append(exact(shown))
         model_output = torch.randn(1, 5, 1, generator=g)
         sample = scheduler.step(model_output, t, sample, **extra).prev_sample
         out["model_output"].append(exact(model_output))
@@ -52,7 +53,7 @@ def case(cls, steps, begin=0, eta=0.0, bar=2e-5, arguments=None, **config):
         if isinstance(scheduler, SIGMAS + LAMBDAS) and not isinstance(
                 scheduler, (KDPM2DiscreteScheduler, KDPM2AncestralDiscreteScheduler)):
             entry["sigmas"] = exact(scheduler.sigmas[:len(scheduler.timesteps) + 1])  # log_linear has one too many
-        entry["init_noise_sigma"] = float(scheduler.init_noise_sigma)
+        entry["init_noise_sigma"] = float(getattr(scheduler, "init_noise_sigma", 1.0))
         entry["steps"] = walk(scheduler, 900 + len(cases), begin, eta)
         flat = [x for row in entry["steps"]["after"] for x in row]
         if any(x != x or abs(x) > 1e30 for x in map(float, flat)):
@@ -77,6 +78,23 @@ def sweep(cls, predictions, spacings=("linspace", "leading", "trailing"), zero_s
     if zero_snr:
         case(cls, 4, rescale_betas_zero_snr=True, prediction_type="v_prediction", timestep_spacing="trailing", bar=2e-4,
              **SD)
+
+
+def tcd():
+    for eta in (0.0, 0.3, 1.0):
+        for prediction in ("epsilon", "sample", "v_prediction"):
+            for steps in (1, 4, 7):
+                case(TCDScheduler, steps, eta=eta, prediction_type=prediction)
+        case(TCDScheduler, 5, begin=2, eta=eta, original_inference_steps=100, clip_sample=True, thresholding=True)
+    case(TCDScheduler, 4, eta=0.5, rescale_betas_zero_snr=True, prediction_type="v_prediction", bar=2e-4)
+    case(TCDScheduler, 50, eta=0.7, beta_schedule="linear", steps_offset=1, set_alpha_to_one=False)
+
+
+def flow_heun():
+    for shift in (1.0, 3.0, 0.4):
+        for steps in (1, 2, 5, 8):
+            case(FlowMatchHeunDiscreteScheduler, steps, shift=shift)
+    case(FlowMatchHeunDiscreteScheduler, 5, begin=3, shift=2.0, num_train_timesteps=500)
 
 
 def main():
@@ -143,6 +161,11 @@ def main():
          final_sigmas_type="sigma_min", shift_terminal=0.1)
     path = FIXTURES / "schedulers" / "discrete.json"
     write_json(path, cases)
+    report(path.parent, f"{len(cases)} cases")
+    cases.clear()
+    tcd()
+    flow_heun()
+    write_json(path.with_name("few_steps.json"), cases)
     report(path.parent, f"{len(cases)} cases")
 
 
