@@ -96,6 +96,17 @@ typedef struct at_generate_options {
                                  model's folder */
     const at_lora_use *loras; /* lora_count of them, applied in their order */
     int lora_count;
+    double eta;       /* DDIM: how much noise is drawn anew, 0 to 1 */
+    const char *init; /* image to image: the picture to start from; NULL: none */
+    const char *mask; /* inpainting: white is repainted; needs init */
+    double strength;  /* 0 to 1: how much of init is made anew; 0 is the reference's default */
+    double denoising_start, denoising_end; /* Stable Diffusion XL: from and up to this share of the
+                                              noise; the first needs latents or init */
+    /* Stable Diffusion XL: width and height, left and top; zeros mean the picture's own size. The
+       negative sizes count where both are given (with init, each on its own). */
+    int original_size[2], crop[2], target_size[2];
+    int negative_original_size[2], negative_crop[2], negative_target_size[2];
+    double aesthetic_score, negative_aesthetic_score; /* the refiner's; 0 is 6 and 2.5 */
     const char *latents;      /* safetensors file: `latents` [B,C,h,w] f32 in place of the seed */
     const char *save_latents; /* writes the final latents there, the same form */
 } at_generate_options;

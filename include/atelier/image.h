@@ -48,6 +48,9 @@ AT_API bool at_image_set_text(at_image *image, const char *key, const char *valu
    is left out is dropped, not blended; new alpha is opaque. */
 AT_API at_image *at_image_convert(const at_image *image, int channels, int depth);
 
+/* A new picture of 8 bits in another size, without the texts: PIL's LANCZOS. */
+AT_API at_image *at_image_resize(const at_image *image, int width, int height);
+
 /* [H,W,C] with C of 1 to 4 values in 0..1, clamped -> 8 bits, rounded half to even (numpy's round),
    and back: values / 255 (or 65535). AT_ERROR_FORMAT where a value is not a number. */
 AT_API at_image *at_image_from_tensor(at_context *cx, at_tensor *x);

@@ -83,9 +83,42 @@ static at_generate_options options_of(const cli_arguments *a)
         .skip_layer_guidance_scale = cli_number(a, "skip-guidance-scale", 0),
         .skip_layer_guidance_start = cli_number(a, "skip-guidance-start", 0),
         .skip_layer_guidance_stop = cli_number(a, "skip-guidance-stop", 0),
+        .eta = cli_number(a, "eta", 0),
+        .init = cli_text(a, "init", NULL),
+        .mask = cli_text(a, "mask", NULL),
+        .strength = cli_number(a, "strength", 0),
+        .denoising_start = cli_number(a, "denoising-start", 0),
+        .denoising_end = cli_number(a, "denoising-end", 0),
+        .aesthetic_score = cli_number(a, "aesthetic-score", 0),
+        .negative_aesthetic_score = cli_number(a, "negative-aesthetic-score", 0),
         .latents = cli_text(a, "latents", NULL),
         .save_latents = cli_text(a, "save-latents", NULL),
     };
+}
+
+/* The options of pairs of numbers. */
+static const struct {
+    const char *name;
+    size_t place;
+} pairs[] = {{"original-size", offsetof(at_generate_options, original_size)},
+             {"crop", offsetof(at_generate_options, crop)},
+             {"target-size", offsetof(at_generate_options, target_size)},
+             {"negative-original-size", offsetof(at_generate_options, negative_original_size)},
+             {"negative-crop", offsetof(at_generate_options, negative_crop)},
+             {"negative-target-size", offsetof(at_generate_options, negative_target_size)}};
+
+/* 1024x768 or 16,0; the name of an option that has neither, or NULL. */
+static const char *read_pairs(const cli_arguments *a, at_generate_options *o)
+{
+    for (size_t i = 0; i < AT_COUNT(pairs); i++) {
+        const char *text = cli_text(a, pairs[i].name, NULL);
+        int *pair = (int *)((char *)o + pairs[i].place), end = 0;
+        if (!text) continue;
+        if (sscanf(text, "%6d%*1[x,]%6d%n", &pair[0], &pair[1], &end) != 2 || text[end] ||
+            pair[0] < 0 || pair[1] < 0)
+            return pairs[i].name;
+    }
+    return NULL;
 }
 
 static void save(at_context *cx, const cli_settings *settings, int i, const char *name)
@@ -260,6 +293,10 @@ static int run(const cli_arguments *arguments)
     if (cli_seed(arguments, "seed", 0) > UINT64_MAX - (uint64_t)settings.given.count + 1)
         return cli_wrong("--seed: with --count %d the last seed would be past %llu",
                          settings.given.count, (unsigned long long)UINT64_MAX);
+    const char *wrong = read_pairs(arguments, &settings.given);
+    if (wrong) return cli_wrong("--%s: two numbers are needed, like 1024x768", wrong);
+    if (settings.given.mask && !settings.given.init)
+        return cli_wrong("--mask needs a picture to repaint (give --init)");
     cli_session_begin(&s, arguments);
     at_lora_use *loras = loras_of(s.cx, arguments, &settings.given.lora_count);
     settings.given.loras = loras;
@@ -272,7 +309,7 @@ static int run(const cli_arguments *arguments)
     return cli_session_end(&s);
 }
 
-#define LATER "this version makes pictures from words only"
+#define LATER "this version has no textual inversion"
 
 static const cli_option picture_options[] = {
     {"output", 'o', CLI_FILE, "FILE",
@@ -301,8 +338,7 @@ static const cli_option sampling_options[] = {
     {"true-cfg", 0, CLI_NUMBER, "F",
      "true_cfg_scale of Flux: above 1, and with --negative, a second pass", "1", -1000, 1000},
     {"guidance-rescale", 0, CLI_NUMBER, "F",
-     "guidance_rescale of HunyuanDiT: how much of the contrast that guidance adds is taken back",
-     "0", 0, 1},
+     "guidance_rescale: how much of the contrast that guidance adds is taken back", "0", 0, 1},
     {"system-prompt", 0, CLI_TEXT, "TEXT", "Lumina 2: what stands before the prompt",
      "that of the reference pipeline"},
     {"cfg-trunc-ratio", 0, CLI_NUMBER, "F", "Lumina 2: the share of the steps that is guided", "1",
@@ -310,6 +346,12 @@ static const cli_option sampling_options[] = {
     {"no-cfg-normalization", 0, CLI_FLAG, NULL,
      "Lumina 2: leave guided results as long as they are"},
     {"clip-skip", 0, CLI_WHOLE, "N", "layers of CLIP that are left out at the end", "0", 0, 100},
+    {"eta", 0, CLI_NUMBER, "F", "ddim: how much noise each step draws anew", "0", 0, 1},
+    {"denoising-start", 0, CLI_NUMBER, "F",
+     "Stable Diffusion XL: go on from this share of the steps, with --init or --latents", "0", 0,
+     1},
+    {"denoising-end", 0, CLI_NUMBER, "F",
+     "Stable Diffusion XL: stop there, for a refiner to go on from --save-latents", "1", 0, 1},
     {"skip-guidance-layers", 0, CLI_TEXT, "N,N",
      "Stable Diffusion 3: guide away from what the model says without these layers (7,8,9 for 3.5 "
      "medium)",
@@ -336,15 +378,33 @@ static const cli_option sampling_options[] = {
 };
 
 static const cli_option start_options[] = {
-    {"init", 0, CLI_FILE, "FILE", "start from this picture", .later = LATER},
-    {"strength", 0, CLI_NUMBER, "F", "how much of it is made anew", .high = 1, .later = LATER},
-    {"mask", 0, CLI_FILE, "FILE", "repaint only where this picture is white", .later = LATER},
+    {"init", 0, CLI_FILE, "FILE",
+     "start from this picture; it is scaled where its size is not that of -W and -H, whose default "
+     "it is (but with --mask)"},
+    {"strength", 0, CLI_NUMBER, "F", "how much of it is made anew",
+     "that of the reference: 0.8, XL 0.3; with --mask 1, XL 0.9999", .low = 0.000001, .high = 1},
+    {"mask", 0, CLI_FILE, "FILE", "repaint only where this picture is white (from half on)"},
     {"lora", 0, CLI_FILE, "FILE[:WEIGHT]",
      "add a LoRA, times WEIGHT; FILE:WEIGHT:TEXT gives the text encoders a weight of their own",
      "1", .repeats = true},
     {"lora-dir", 0, CLI_FILE, "FOLDER", "where <lora:name:0.8> in a prompt finds its file",
      "loras in the model's folder"},
     {"embedding", 0, CLI_FILE, "FILE", "add a textual inversion", .repeats = true, .later = LATER},
+    {0},
+};
+
+static const cli_option xl_options[] = {
+    {"original-size", 0, CLI_WORD, "WxH", "the size that the picture seems to be scaled from",
+     "that of the picture"},
+    {"crop", 0, CLI_WORD, "X,Y", "the corner that it seems to be cut out at", "0,0"},
+    {"target-size", 0, CLI_WORD, "WxH", "the size that it is for", "that of the picture"},
+    {"negative-original-size", 0, CLI_WORD, "WxH", "the same without the prompt", "the same"},
+    {"negative-crop", 0, CLI_WORD, "X,Y", "the same without the prompt", "the same"},
+    {"negative-target-size", 0, CLI_WORD, "WxH", "the same without the prompt", "the same"},
+    {"aesthetic-score", 0, CLI_NUMBER, "F", "refiner: how beautiful the picture is", "6", -100,
+     100},
+    {"negative-aesthetic-score", 0, CLI_NUMBER, "F", "the same without the prompt", "2.5", -100,
+     100},
     {0},
 };
 
@@ -390,6 +450,7 @@ const cli_verb cli_generate = {
     .groups = {{"Picture", picture_options},
                {"Sampling", sampling_options},
                {"Starting point and additions", start_options},
+               {"Stable Diffusion XL: what it is told of the picture", xl_options},
                {"Model", cli_model_options},
                {"Parts of the model from other files", part_options},
                {"Everywhere", cli_everywhere}},

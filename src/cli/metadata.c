@@ -79,6 +79,36 @@ static char *lora_text(at_context *cx, const at_lora_use *lora)
     return at_format(cx, "%s:%s:%s", lora->path, unet, number_text(text, lora->text_weight));
 }
 
+static void add_number(at_context *cx, at_text *text, const char *name, double value)
+{
+    char digits[32];
+    if (value != 0) add_option(cx, text, name, number_text(digits, value));
+}
+
+static void add_pair(at_context *cx, at_text *text, const char *name, const int pair[2])
+{
+    if (pair[0] || pair[1]) at_text_print(cx, text, " --%s %dx%d", name, pair[0], pair[1]);
+}
+
+/* What a run starts from, and what Stable Diffusion XL is told. */
+static void add_start(at_context *cx, at_text *text, const at_generate_options *g)
+{
+    add_number(cx, text, "eta", g->eta);
+    add_option(cx, text, "init", g->init);
+    add_number(cx, text, "strength", g->strength);
+    add_option(cx, text, "mask", g->mask);
+    add_number(cx, text, "denoising-start", g->denoising_start);
+    add_number(cx, text, "denoising-end", g->denoising_end);
+    add_pair(cx, text, "original-size", g->original_size);
+    add_pair(cx, text, "crop", g->crop);
+    add_pair(cx, text, "target-size", g->target_size);
+    add_pair(cx, text, "negative-original-size", g->negative_original_size);
+    add_pair(cx, text, "negative-crop", g->negative_crop);
+    add_pair(cx, text, "negative-target-size", g->negative_target_size);
+    add_number(cx, text, "aesthetic-score", g->aesthetic_score);
+    add_number(cx, text, "negative-aesthetic-score", g->negative_aesthetic_score);
+}
+
 char *cli_settings_command(at_context *cx, const cli_settings *s, int index)
 {
     const at_generate_options *u = &s->made->used, *g = &s->given;
@@ -118,6 +148,7 @@ char *cli_settings_command(at_context *cx, const cli_settings *s, int index)
     if (g->skip_layer_guidance_stop != 0)
         add_option(cx, &text, "skip-guidance-stop",
                    number_text(digits, g->skip_layer_guidance_stop));
+    add_start(cx, &text, g);
     if (u->prompt_syntax != AT_PROMPT_PLAIN || g->prompt_syntax == AT_PROMPT_PLAIN)
         add_option(cx, &text, "prompt-syntax", syntax_name(u->prompt_syntax));
     for (int i = 0; i < u->lora_count; i++) {
@@ -206,6 +237,12 @@ cJSON *cli_settings_json(at_context *cx, const cli_settings *s, int index)
         if (l->has_text_weight) cJSON_AddNumberToObject(one, "text_weight", l->text_weight);
         cJSON_AddItemToArray(loras, one);
     }
+    add_text(json, "init", s->given.init);
+    add_text(json, "mask", s->given.mask);
+    if (u->init) cJSON_AddNumberToObject(json, "strength", u->strength);
+    cJSON_AddNumberToObject(json, "eta", u->eta);
+    cJSON_AddNumberToObject(json, "denoising_start", u->denoising_start);
+    cJSON_AddNumberToObject(json, "denoising_end", u->denoising_end);
     add_text(json, "latents", s->given.latents);
     cJSON_AddStringToObject(json, "device", s->device ? s->device : "auto");
     cJSON_AddStringToObject(json, "precision", s->precision ? s->precision : "auto");

@@ -133,7 +133,7 @@ static at_tensor *denoise(at_latent_run *r)
     int64_t channels = at_flux_in_channels(own(r)->transformer) / (PATCH * PATCH);
     at_tensor *x = at_latents_pack(cx, at_latent_noise(r, channels)); /* [B,N,4C] */
     if (r->noise) r->noise->channels_first = false; /* samplers draw packed latents */
-    return at_latents_unpack(cx, at_latent_steps(r, x, predict), r->height, r->width);
+    return at_latents_unpack(cx, at_latent_steps(r, x, predict, NULL), r->height, r->width);
 }
 
 /* ---- the call */

@@ -132,7 +132,7 @@ static at_tensor *denoise(at_latent_run *r)
 {
     at_tensor *x = at_latent_noise(r, at_hunyuan_dit_info_of(own(r)->transformer).in_channels);
     if (r->scheduler) x = at_affine(r->cx, x, (float)r->scheduler->init_noise_sigma, 0.0f);
-    return at_latent_steps(r, x, predict);
+    return at_latent_steps(r, x, predict, NULL);
 }
 
 /* ---- the call */

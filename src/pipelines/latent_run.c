@@ -55,19 +55,21 @@ void at_latent_set_flow(at_latent_run *r, int64_t tokens, bool equal)
     at_free(sigmas);
 }
 
-at_tensor *at_latent_steps(at_latent_run *r, at_tensor *latents,
-                           at_tensor *(*predict)(at_latent_run *, at_tensor *, int))
+at_tensor *at_latent_steps(at_latent_run *r, at_tensor *latents, at_latent_step predict,
+                           at_latent_step after)
 {
     at_context *cx = r->cx;
     at_scheduler *s = r->scheduler;
     if (!at_ok(cx)) return NULL;
-    at_progress(cx, "denoise", 0, s->count);
-    for (int i = 0; i < s->count && at_ok(cx); i++) {
+    int first = s->index, last = r->last ? r->last : s->count;
+    at_progress(cx, "denoise", 0, last - first);
+    for (int i = first; i < last && at_ok(cx); i++) {
         at_scope scope = at_scope_begin(cx);
         at_tensor *output = predict(r, at_scheduler_scale_input(cx, s, latents), i);
         latents = at_scheduler_step(cx, s, output, latents, r->noise);
+        if (after) latents = after(r, latents, i);
         at_scope_end(cx, scope, &latents, NULL);
-        at_progress(cx, "denoise", i + 1, s->count);
+        at_progress(cx, "denoise", i + 1 - first, last - first);
     }
     return latents;
 }
@@ -76,10 +78,13 @@ at_tensor *at_latent_steps(at_latent_run *r, at_tensor *latents,
 
 /* Whole is what the reference does; in tiles where the decoder's largest layers (about six of them
    are alive at once) do not fit into the budget, or into half of the machine's memory. */
-static bool needs_tiles(const at_latent_run *r, const at_autoencoder_kl_info *info)
+bool at_latent_needs_tiles(const at_latent_run *r)
 {
+    const at_module *vae = at_pipeline_module(r->pipeline, "vae", at_autoencoder_kl_class.name);
+    if (!vae) return false;
+    at_autoencoder_kl_info info = at_autoencoder_kl_info_of(vae);
     double pixels = (double)r->options->width * r->options->height;
-    double bytes = 6.0 * pixels * (double)info->channels * sizeof(float);
+    double bytes = 6.0 * pixels * (double)info.channels * sizeof(float);
     double budget = (double)at_pool_budget(r->cx), used = (double)at_memory_used(r->cx);
     if (budget > 0 && bytes > budget - used) return true;
     return bytes > 0.5 * (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
@@ -91,7 +96,7 @@ static void decode(at_latent_run *r, at_tensor *latents, at_generation *made)
     at_module *vae = at_pipeline_module(r->pipeline, "vae", at_autoencoder_kl_class.name);
     if (!vae) return;
     at_autoencoder_kl_info info = at_autoencoder_kl_info_of(vae);
-    bool tiled = needs_tiles(r, &info);
+    bool tiled = at_latent_needs_tiles(r);
     float scale = (float)(1.0 / info.scaling_factor), shift = (float)info.shift_factor;
     at_progress(cx, "decode", 0, made->count);
     for (int i = 0; i < made->count && at_ok(cx); i++) {
@@ -126,6 +131,7 @@ static void run(at_latent_run *r, const at_latent_class *class, at_generation *m
     timings->encode = seconds_since(r, since, timings);
     r->scheduler = at_pipeline_scheduler(r->pipeline, o->sampler, o->schedule);
     r->noise = at_noise_new(cx, o->rng, o->seed, o->count, true);
+    if (r->scheduler) r->scheduler->eta = o->eta;
     class->prepare(r);
     if (r->scheduler) made->used.sampler = r->scheduler->class->sampler;
 
@@ -145,6 +151,9 @@ at_generation *at_latent_generate(at_pipeline *pipeline, const at_generate_optio
 {
     at_context *cx = pipeline->cx;
     at_generate_options o = *options;
+    if ((o.init || o.mask) && !class->starts)
+        return at_fail(cx, AT_ERROR_UNSUPPORTED, "--init: %s makes pictures from words only",
+                       pipeline->class->name);
     at_module *vae = at_pipeline_module(pipeline, "vae", at_autoencoder_kl_class.name);
     if (!vae) return NULL;
     int scale = at_autoencoder_kl_info_of(vae).scale;

@@ -13,10 +13,15 @@ typedef struct at_latent_run {
     int64_t height, width;              /* of the latents */
     at_scheduler *scheduler;
     at_noise *noise; /* a stream for each picture */
+    int last;        /* the scheduler's steps end before this one; 0: all of them */
 } at_latent_run;
+
+/* What a run does between two steps of the scheduler. */
+typedef at_tensor *(*at_latent_step)(at_latent_run *run, at_tensor *latents, int i);
 
 typedef struct at_latent_class {
     size_t size; /* of the run's struct, which begins with an at_latent_run */
+    bool starts; /* also from pictures */
     /* Fills in the reference's defaults and checks its limits; scale: pixels a latent. */
     bool (*settle)(at_pipeline *pipeline, at_generate_options *o, int scale);
     void (*encode)(at_latent_run *run); /* the prompts */
@@ -44,13 +49,17 @@ bool at_latent_settle(at_context *cx, at_generate_options *o, const at_latent_de
 /* [B,h,w,C]: the noise of the seeds, or the caller's file. */
 at_tensor *at_latent_noise(at_latent_run *run, int64_t channels);
 
+/* Whether the autoencoder must work in tiles for its memory's sake. */
+bool at_latent_needs_tiles(const at_latent_run *run);
+
 /* Steps of a flow, which the scheduler shifts for so many tokens: from sigmas of equal parts down
    from 1 where `equal`, else its own. */
 void at_latent_set_flow(at_latent_run *run, int64_t tokens, bool equal);
 
-/* All steps of the scheduler. predict: what the network says to latents, scaled for it, at the
-   scheduler's step i. */
-at_tensor *at_latent_steps(at_latent_run *run, at_tensor *latents,
-                           at_tensor *(*predict)(at_latent_run *run, at_tensor *latents, int i));
+/* The scheduler's steps from its next one to run->last. predict: what the network says to latents,
+   scaled for it, at the scheduler's step i. after: what becomes of the latents after it; may be
+   NULL. */
+at_tensor *at_latent_steps(at_latent_run *run, at_tensor *latents, at_latent_step predict,
+                           at_latent_step after);
 
 #endif

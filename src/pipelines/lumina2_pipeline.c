@@ -106,7 +106,7 @@ static at_tensor *predict(at_latent_run *r, at_tensor *latents, int i)
 static at_tensor *denoise(at_latent_run *r)
 {
     int64_t channels = at_lumina2_info_of(own(r)->transformer).in_channels;
-    return at_latent_steps(r, at_latent_noise(r, channels), predict);
+    return at_latent_steps(r, at_latent_noise(r, channels), predict, NULL);
 }
 
 /* ---- the call */

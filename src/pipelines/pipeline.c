@@ -9,9 +9,18 @@
 #include <string.h>
 
 static const at_pipeline_class *const classes[] = {
-    &at_aura_flow_pipeline_class,        &at_flux_pipeline_class,
-    &at_hunyuan_dit_pipeline_class,      &at_lumina2_pipeline_class,
-    &at_lumina2_text2img_pipeline_class, &at_stable_diffusion_3_pipeline_class,
+    &at_aura_flow_pipeline_class,
+    &at_flux_pipeline_class,
+    &at_hunyuan_dit_pipeline_class,
+    &at_lumina2_pipeline_class,
+    &at_lumina2_text2img_pipeline_class,
+    &at_stable_diffusion_3_pipeline_class,
+    &at_stable_diffusion_pipeline_class,
+    &at_stable_diffusion_img2img_pipeline_class,
+    &at_stable_diffusion_inpaint_pipeline_class,
+    &at_stable_diffusion_xl_pipeline_class,
+    &at_stable_diffusion_xl_img2img_pipeline_class,
+    &at_stable_diffusion_xl_inpaint_pipeline_class,
 };
 
 static const at_pipeline_class *class_of(at_context *cx, at_config *index)

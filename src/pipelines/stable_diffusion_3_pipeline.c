@@ -187,7 +187,7 @@ static at_tensor *predict(at_latent_run *r, at_tensor *latents, int i)
 
 static at_tensor *denoise(at_latent_run *r)
 {
-    return at_latent_steps(r, at_latent_noise(r, own(r)->info.in_channels), predict);
+    return at_latent_steps(r, at_latent_noise(r, own(r)->info.in_channels), predict, NULL);
 }
 
 /* ---- the call */

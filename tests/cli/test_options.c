@@ -138,11 +138,11 @@ static void test_later_options_are_known(void **state)
 {
     (void)state;
     char said[512];
-    cli_arguments *a = parse(said, WORDS("--steps", "3", "--mask", "a.png"));
+    cli_arguments *a = parse(said, WORDS("--steps", "3", "--embedding", "a.pt"));
     assert_non_null(a);
     const cli_option *later = cli_not_yet(a);
     assert_non_null(later);
-    assert_string_equal(later->name, "mask");
+    assert_string_equal(later->name, "embedding");
     cli_arguments_free(a);
 }
 

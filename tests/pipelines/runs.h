@@ -27,6 +27,34 @@ static inline bool is_true(const cJSON *object, const char *key)
     return cJSON_IsTrue(item(object, key));
 }
 
+static inline void read_pair(const cJSON *object, const char *key, int pair[2])
+{
+    for (int i = 0; i < 2 && item(object, key); i++)
+        pair[i] = cJSON_GetArrayItem(item(object, key), i)->valueint;
+}
+
+/* A picture of the model's folder; the text stays until the next call of the same slot. */
+static inline const char *picture_of(const cJSON *c, const char *key, const char *model, int slot)
+{
+    static char paths[2][512];
+    if (!item(c, key)) return NULL;
+    snprintf(paths[slot], sizeof paths[slot], "%s/%s", model, cJSON_GetStringValue(item(c, key)));
+    return paths[slot];
+}
+
+/* What starts from pictures, and Stable Diffusion XL's sizes. */
+static inline void read_start(at_generate_options *o, const cJSON *c, const char *model)
+{
+    o->init = picture_of(c, "init", model, 0);
+    o->mask = picture_of(c, "mask", model, 1);
+    read_pair(c, "original_size", o->original_size);
+    read_pair(c, "crops_coords_top_left", o->crop);
+    read_pair(c, "target_size", o->target_size);
+    read_pair(c, "negative_original_size", o->negative_original_size);
+    read_pair(c, "negative_crops_coords_top_left", o->negative_crop);
+    read_pair(c, "negative_target_size", o->negative_target_size);
+}
+
 /* The options of a case of cases.json or golden.json. */
 static inline at_generate_options options_of(const cJSON *c)
 {
@@ -51,6 +79,13 @@ static inline at_generate_options options_of(const cJSON *c)
         .skip_layer_guidance_scale = number(c, "skip_layer_guidance_scale"),
         .skip_layer_guidance_start = number(c, "skip_layer_guidance_start"),
         .skip_layer_guidance_stop = number(c, "skip_layer_guidance_stop"),
+        .sampler = cJSON_GetStringValue(item(c, "sampler")),
+        .eta = number(c, "eta"),
+        .strength = number(c, "strength"),
+        .denoising_start = number(c, "denoising_start"),
+        .denoising_end = number(c, "denoising_end"),
+        .aesthetic_score = number(c, "aesthetic_score"),
+        .negative_aesthetic_score = number(c, "negative_aesthetic_score"),
         .save_latents = in_folder("final.safetensors"),
     };
 }
@@ -80,6 +115,7 @@ static inline void run_case(at_pipeline *p, const char *model, const cJSON *c)
     snprintf(path, sizeof path, "%s/%s", model, cJSON_GetStringValue(item(c, "file")));
     at_weights *io = at_weights_open(cx, path);
     at_generate_options o = options_of(c);
+    read_start(&o, c, model);
     if (is_true(c, "latents_given")) { /* the fixture's name for them is another */
         at_tensor *given = fixture(cx, io, "initial_latents_nchw");
         o.latents = in_folder("given.safetensors");

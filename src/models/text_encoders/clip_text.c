@@ -92,6 +92,11 @@ at_clip_text_output at_clip_text_forward(at_context *cx, const at_module *module
     return out;
 }
 
+at_tensor *at_clip_text_final_norm(at_context *cx, const at_module *module, at_tensor *x)
+{
+    return at_layer_normalize(cx, &((const clip_text *)module)->final_layer_norm, x);
+}
+
 static void bind_layer(at_binder *b, clip_layer *m, const clip_config *c)
 {
     m->heads = c->heads;

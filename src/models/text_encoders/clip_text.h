@@ -18,4 +18,7 @@ extern const at_module_class at_clip_text_class, at_clip_text_with_projection_cl
 at_clip_text_output at_clip_text_forward(at_context *cx, const at_module *clip, at_tensor *ids,
                                          int hidden);
 
+/* A hidden state through the final norm. [B,N,D] */
+at_tensor *at_clip_text_final_norm(at_context *cx, const at_module *clip, at_tensor *x);
+
 #endif

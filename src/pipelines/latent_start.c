@@ -1,0 +1,205 @@
+#include "pipelines/latent_start.h"
+#include "models/autoencoders/autoencoder_kl.h"
+#include "pipelines/prompt.h"
+#include <atelier/image.h>
+#include <math.h>
+
+bool at_latent_size_of_init(at_context *cx, at_generate_options *o, int unit)
+{
+    if (o->width && o->height) return true;
+    at_image *image = at_image_load(cx, o->init);
+    if (!image) return false;
+    if (!o->width) o->width = image->width - image->width % unit;
+    if (!o->height) o->height = image->height - image->height % unit;
+    bool fine = o->width && o->height;
+    at_image_free(image);
+    return fine ||
+           at_fail_false(cx, AT_ERROR_ARGUMENT, "%s: a side is below %d pixels", o->init, unit);
+}
+
+/* ---- steps */
+
+/* int(round(n - share n)) of Python: halves go to even. */
+static double cutoff_of(at_latent_run *r, double share)
+{
+    double n = at_config_number(r->cx, r->scheduler->config, "num_train_timesteps", 1000);
+    return rint(n - share * n);
+}
+
+static int first_of(at_latent_run *r)
+{
+    const at_generate_options *o = r->options;
+    const at_scheduler *s = r->scheduler;
+    if (o->denoising_start > 0) {
+        int left = 0;
+        double cutoff = cutoff_of(r, o->denoising_start);
+        for (int i = 0; i < s->count; i++) left += s->timesteps[i] < cutoff;
+        if (s->class->order == 2 && left % 2 == 0) left++; /* not amid a step of two calls */
+        return s->count - left;
+    }
+    if (!o->init) return 0;
+    int steps = AT_MIN((int)(o->steps * o->strength), o->steps);
+    return (o->steps - steps) * s->class->order;
+}
+
+void at_latent_window(at_latent_run *r)
+{
+    const at_generate_options *o = r->options;
+    at_scheduler *s = r->scheduler;
+    if (!at_ok(r->cx)) return;
+    int first = first_of(r), last = s->count;
+    if (o->denoising_end > 0) {
+        double cutoff = cutoff_of(r, o->denoising_end);
+        last = first;
+        for (int i = first; i < s->count; i++) last += s->timesteps[i] >= cutoff;
+    }
+    if (first < 0 || first >= last)
+        at_fail(r->cx, AT_ERROR_ARGUMENT,
+                "%d steps, strength %g: no step is left (give more of either)", o->steps,
+                o->strength);
+    else if (first > 0)
+        at_scheduler_start(r->cx, s, first);
+    r->last = last;
+}
+
+/* ---- pictures */
+
+/* A picture file in the run's size: [1,H,W,channels] in 0..1. */
+static at_tensor *read_picture(at_latent_run *r, const char *path, int channels)
+{
+    at_context *cx = r->cx;
+    int width = (int)r->options->width, height = (int)r->options->height;
+    at_image *file = at_image_load(cx, path);
+    at_image *plain = at_image_convert(file, file && file->channels < 3 ? 1 : 3, 8);
+    at_image *sized = plain && (plain->width != width || plain->height != height)
+                          ? at_image_resize(plain, width, height)
+                          : NULL;
+    at_image *image = at_image_convert(sized ? sized : plain, channels, 8);
+    at_tensor *x = image ? at_image_to_tensor(image) : NULL;
+    at_image_free(file);
+    at_image_free(plain);
+    at_image_free(sized);
+    at_image_free(image);
+    return at_view(cx, x, 1, height, width, channels);
+}
+
+/* [1,H,W,1] of 0 and 1 */
+static at_tensor *read_mask(at_latent_run *r)
+{
+    at_tensor *x = at_contiguous(r->cx, read_picture(r, r->options->mask, 1));
+    for (int64_t i = 0; x && i < at_elements(x); i++)
+        ((float *)x->data)[i] = ((float *)x->data)[i] < 0.5f ? 0.0f : 1.0f;
+    return x;
+}
+
+/* mask [1,H,W,1] at the size of latents: torch's nearest. */
+static at_tensor *shrink(at_latent_run *r, at_tensor *mask)
+{
+    at_context *cx = r->cx;
+    int64_t H = at_dim(mask, 1), W = at_dim(mask, 2), h = r->height, w = r->width;
+    at_tensor *out = at_new(cx, AT_F32, 1, h, w, 1);
+    if (!at_ok(cx)) return NULL;
+    float down = (float)H / (float)h, across = (float)W / (float)w;
+    for (int64_t i = 0; i < h * w; i++) {
+        int64_t y = AT_MIN((int64_t)((float)(i / w) * down), H - 1);
+        int64_t x = AT_MIN((int64_t)((float)(i % w) * across), W - 1);
+        ((float *)out->data)[i] = ((const float *)mask->data)[y * W + x];
+    }
+    return out;
+}
+
+/* mean + deviation * noise, of moments [1,h,w,2C] -> [1,h,w,C] */
+static at_tensor *sample(at_context *cx, at_tensor *moments, at_noise *noise)
+{
+    int64_t C = at_dim(moments, 3) / 2;
+    at_tensor *mean = at_slice(cx, moments, 3, 0, C);
+    at_tensor *deviation = at_contiguous(cx, at_clamp(cx, at_slice(cx, moments, 3, C, C), -30, 20));
+    at_tensor *z = at_noise_draw(cx, noise, 4, mean ? mean->shape : (int64_t[4]){0});
+    if (!at_ok(cx)) return NULL;
+    for (int64_t i = 0; i < at_elements(deviation); i++)
+        ((float *)deviation->data)[i] = expf(0.5f * ((float *)deviation->data)[i]);
+    return at_add(cx, mean, at_mul(cx, deviation, z));
+}
+
+/* Latents of x [1,H,W,3] in -1..1, one posterior drawn by each of the first `count` pictures'
+   streams. -> [count,h,w,C] */
+static at_tensor *encode(at_latent_run *r, at_tensor *x, int count)
+{
+    at_context *cx = r->cx;
+    at_module *vae = at_pipeline_module(r->pipeline, "vae", at_autoencoder_kl_class.name);
+    if (!vae || !at_ok(cx)) return NULL;
+    at_scope s = at_scope_begin(cx);
+    at_tensor *moments = at_autoencoder_kl_encode(cx, vae, x, at_latent_needs_tiles(r));
+    at_tensor *out = NULL;
+    for (int i = 0; i < count && at_ok(cx); i++) {
+        at_noise one = {r->noise->generators + i, 1, r->noise->channels_first};
+        at_tensor *z = sample(cx, moments, &one);
+        out = i ? at_join(cx, 0, out, z) : z;
+    }
+    at_autoencoder_kl_info info = at_autoencoder_kl_info_of(vae);
+    out = at_affine(cx, out, (float)info.scaling_factor, 0.0f);
+    at_scope_end(cx, s, &out, NULL);
+    return out;
+}
+
+/* ---- starts */
+
+static at_tensor *first_noise(at_latent_run *r, at_tensor *noise)
+{
+    return at_affine(r->cx, noise, (float)r->scheduler->init_noise_sigma, 0.0f);
+}
+
+/* Each picture has a posterior of its own, then noise. */
+static at_latent_start begin_image(at_latent_run *r, int64_t channels)
+{
+    at_context *cx = r->cx;
+    at_tensor *x = at_affine(cx, read_picture(r, r->options->init, 3), 2.0f, -1.0f);
+    at_tensor *clean = encode(r, x, r->options->count);
+    if (r->options->denoising_start > 0) return (at_latent_start){.latents = clean};
+    at_tensor *noise = at_latent_noise(r, channels);
+    return (at_latent_start){
+        .latents = at_scheduler_add_noise(cx, r->scheduler, clean, noise, r->scheduler->index)};
+}
+
+/* All pictures share the posterior that the first one's stream draws. */
+static at_latent_start begin_mask(at_latent_run *r, int64_t channels, bool blends)
+{
+    at_context *cx = r->cx;
+    const at_generate_options *o = r->options;
+    bool all = o->strength >= 1.0, given = o->latents != NULL;
+    at_latent_start s = {0};
+    at_tensor *x = at_affine(cx, read_picture(r, o->init, 3), 2.0f, -1.0f);
+    if (blends || (!given && !all)) s.image = encode(r, x, 1);
+    s.noise = at_latent_noise(r, channels);
+    if (o->denoising_start > 0)
+        s.latents = at_prompt_repeat(cx, s.image, o->count);
+    else if (all || given)
+        s.latents = first_noise(r, s.noise);
+    else
+        s.latents =
+            at_scheduler_add_noise(cx, r->scheduler, at_prompt_repeat(cx, s.image, o->count),
+                                   s.noise, r->scheduler->index);
+    at_tensor *mask = read_mask(r);
+    s.mask = shrink(r, mask);
+    s.masked = encode(r, at_mul(cx, x, at_affine(cx, mask, -1.0f, 1.0f)), 1);
+    return s;
+}
+
+at_latent_start at_latent_begin(at_latent_run *r, int64_t channels, bool blends)
+{
+    const at_generate_options *o = r->options;
+    if (!at_ok(r->cx)) return (at_latent_start){0};
+    if (o->denoising_start > 0 && o->latents && !o->mask)
+        return (at_latent_start){.latents = at_latent_noise(r, channels)};
+    if (!o->init) return (at_latent_start){.latents = first_noise(r, at_latent_noise(r, channels))};
+    return o->mask ? begin_mask(r, channels, blends) : begin_image(r, channels);
+}
+
+at_tensor *at_latent_blend(at_latent_run *r, const at_latent_start *s, at_tensor *latents, int i)
+{
+    at_context *cx = r->cx;
+    at_tensor *image = at_prompt_repeat(cx, s->image, r->options->count);
+    if (i + 1 < r->last) image = at_scheduler_add_noise(cx, r->scheduler, image, s->noise, i + 1);
+    return at_add(cx, at_mul(cx, image, at_affine(cx, s->mask, -1.0f, 1.0f)),
+                  at_mul(cx, latents, s->mask));
+}

@@ -1,0 +1,56 @@
+/* StableDiffusionPipeline, StableDiffusionImg2ImgPipeline and StableDiffusionInpaintPipeline
+   (Diffusers), of Stable Diffusion 1 and 2: one CLIP steers a UNet. What a call gives says which of
+   the three it is, as AutoPipeline does. */
+#include "models/text_encoders/clip_text.h"
+#include "pipelines/prompt.h"
+#include "pipelines/stable_diffusion.h"
+
+static at_sd_text encode_prompt(at_latent_run *r, const char *prompt, bool negative)
+{
+    at_context *cx = r->cx;
+    int skip = negative ? 0 : r->options->clip_skip; /* as the reference */
+    at_scope s = at_scope_begin(cx);
+    at_tensor *ids = at_prompt_ids(r->pipeline, "tokenizer", prompt ? prompt : "", 0);
+    at_module *clip = at_pipeline_module(r->pipeline, "text_encoder", at_clip_text_class.name);
+    at_tensor *x = NULL;
+    if (clip) {
+        at_clip_text_output y = at_clip_text_forward(cx, clip, ids, -1 - skip);
+        x = skip ? at_clip_text_final_norm(cx, clip, y.hidden_state) : y.last_hidden_state;
+    }
+    at_scope_end(cx, s, &x, NULL);
+    return (at_sd_text){.embeds = x};
+}
+
+static void encode(at_latent_run *r)
+{
+    at_sd_encode(r, encode_prompt);
+}
+
+static bool settle(at_pipeline *pipeline, at_generate_options *o, int scale)
+{
+    if (o->denoising_start > 0 || o->denoising_end > 0)
+        return at_fail_false(pipeline->cx, AT_ERROR_UNSUPPORTED,
+                             "denoising_start and denoising_end are Stable Diffusion XL's");
+    return at_sd_settle(pipeline, o, scale, 7.5, o->mask ? 1.0 : 0.8);
+}
+
+static at_generation *generate(at_pipeline *pipeline, const at_generate_options *options)
+{
+    static const at_latent_class class = {.size = sizeof(at_sd_run),
+                                          .starts = true,
+                                          .settle = settle,
+                                          .encode = encode,
+                                          .prepare = at_sd_prepare,
+                                          .denoise = at_sd_denoise};
+    return at_latent_generate(pipeline, options, &class);
+}
+
+static const char *const components[] = {"tokenizer", "text_encoder", "unet",
+                                         "vae",       "scheduler",    NULL};
+
+const at_pipeline_class at_stable_diffusion_pipeline_class = {
+    .name = "StableDiffusionPipeline", .components = components, .generate = generate};
+const at_pipeline_class at_stable_diffusion_img2img_pipeline_class = {
+    .name = "StableDiffusionImg2ImgPipeline", .components = components, .generate = generate};
+const at_pipeline_class at_stable_diffusion_inpaint_pipeline_class = {
+    .name = "StableDiffusionInpaintPipeline", .components = components, .generate = generate};
