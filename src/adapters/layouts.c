@@ -1,5 +1,6 @@
 #include "adapters/targets.h"
 #include "models/layouts/flux.h"
+#include "models/layouts/lumina2.h"
 #include "models/layouts/stable_diffusion.h"
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +17,8 @@ static void names_of(at_module *module, at_names *names)
     if (!module->weights) return; /* made in memory */
     if (is(module, "FluxTransformer2DModel"))
         at_names_flux(cx, names, module->weights, "", true);
+    else if (is(module, "Lumina2Transformer2DModel"))
+        at_names_lumina2(cx, names, module->weights, "", true);
     else if (is(module, "UNet2DConditionModel"))
         at_names_unet(cx, names, module->weights, "", true);
     else if (strncmp(module->class->name, "CLIPTextModel", 13) == 0)

@@ -3,6 +3,8 @@
 #include "files.h"
 #include "models/text_encoders/clip_text.h"
 #include "models/transformers/flux.h"
+#include "models/transformers/hunyuan_dit.h"
+#include "models/transformers/lumina2.h"
 #include "models/unets/unet_2d_condition.h"
 #include "parity.h"
 
@@ -47,9 +49,42 @@ static at_lora *open_lora(at_context *cx, const char *name)
     return lora;
 }
 
+static at_tensor *input(fixture_network *n, const char *name, at_dtype dtype)
+{
+    return at_cast(n->cx, fixture(n->cx, n->io, name), dtype);
+}
+
+static at_tensor *forward_lumina2(fixture_network *n)
+{
+    at_lumina2_inputs in = {
+        .hidden_states = fixture_nhwc(n->cx, n->io, "input.hidden_states"),
+        .timestep = fixture(n->cx, n->io, "input.timestep"),
+        .encoder_hidden_states = fixture(n->cx, n->io, "input.encoder_hidden_states"),
+        .encoder_attention_mask = input(n, "input.encoder_attention_mask", AT_BOOL)};
+    return at_transpose(n->cx, at_lumina2_forward(n->cx, n->module, &in), 0, 3, 1, 2);
+}
+
+static at_tensor *forward_hunyuan(fixture_network *n)
+{
+    at_tensor *x = fixture_nhwc(n->cx, n->io, "input.hidden_states");
+    at_hunyuan_dit_inputs in = {
+        .hidden_states = x,
+        .timestep = fixture(n->cx, n->io, "input.timestep"),
+        .encoder_hidden_states = fixture(n->cx, n->io, "input.encoder_hidden_states"),
+        .text_embedding_mask = input(n, "input.text_embedding_mask", AT_BOOL),
+        .encoder_hidden_states_t5 = fixture(n->cx, n->io, "input.encoder_hidden_states_t5"),
+        .text_embedding_mask_t5 = input(n, "input.text_embedding_mask_t5", AT_BOOL),
+        .image_meta_size = input(n, "input.image_meta_size", AT_F32),
+        .style = input(n, "input.style", AT_I32),
+        .rope = at_hunyuan_dit_rope(n->cx, n->module, at_dim(x, 1), at_dim(x, 2))};
+    return at_transpose(n->cx, at_hunyuan_dit_forward(n->cx, n->module, &in), 0, 3, 1, 2);
+}
+
 static at_tensor *forward(fixture_network *n)
 {
     at_context *cx = n->cx;
+    if (strcmp(n->module->class->name, "Lumina2Transformer2DModel") == 0) return forward_lumina2(n);
+    if (strcmp(n->module->class->name, "HunyuanDiT2DModel") == 0) return forward_hunyuan(n);
     if (strcmp(n->component, "transformer") == 0) {
         at_flux_inputs in = {.hidden_states = fixture(cx, n->io, "input.hidden_states"),
                              .encoder_hidden_states =
@@ -96,6 +131,18 @@ static void test_flux(void **state)
     fixture_network n = open_network("flux_dev");
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) matches(&n, files[i], 1.0, files[i]);
     matches(&n, "flux_peft", -0.6, "flux_peft@-0.6");
+    close_network(n);
+}
+
+static void test_text_dits(void **state)
+{
+    static const char *const files[] = {"lumina2_peft", "lumina2_alpha", "lumina2_kohya"};
+    (void)state;
+    fixture_network n = open_network("lumina2_uneven");
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) matches(&n, files[i], 1.0, files[i]);
+    close_network(n);
+    n = open_network("hunyuan_geglu");
+    matches(&n, "hunyuan_peft", 1.0, "hunyuan_peft");
     close_network(n);
 }
 
@@ -231,6 +278,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_flux),
+        cmocka_unit_test(test_text_dits),
         cmocka_unit_test(test_stable_diffusion),
         cmocka_unit_test(test_stable_diffusion_xl),
         cmocka_unit_test(test_text_encoder),

@@ -7,7 +7,8 @@ each dialect. expected.safetensors: <file>[@weight] -> the output for the networ
 import json
 
 import torch
-from diffusers import FluxPipeline, FluxTransformer2DModel, UNet2DConditionModel
+from diffusers import (FluxPipeline, FluxTransformer2DModel, HunyuanDiT2DModel, Lumina2Transformer2DModel,
+                       UNet2DConditionModel)
 from lycoris import create_lycoris_from_weights
 from lycoris.functional import lokr
 from peft import LoraConfig, inject_adapter_in_model, set_peft_model_state_dict
@@ -27,6 +28,15 @@ def load(name):
         model = FluxTransformer2DModel.from_pretrained(folder)
         inputs = {k[6:]: v for k, v in io.items() if k.startswith("input.")}
         return model, lambda: model(**inputs).sample
+    if name.startswith("lumina2"):
+        model = Lumina2Transformer2DModel.from_pretrained(folder, torch_dtype=torch.float32)
+        inputs = {k[6:]: v for k, v in io.items() if k.startswith("input.")}
+        return model, lambda: model(**inputs).sample
+    if name.startswith("hunyuan"):
+        model = HunyuanDiT2DModel.from_pretrained(folder, torch_dtype=torch.float32)
+        inputs = {k[6:]: v for k, v in io.items() if k.startswith("input.")}
+        rope = (io["inner.rope_cos"], io["inner.rope_sin"])
+        return model, lambda: model(**inputs, image_rotary_emb=rope).sample
     if name.startswith("unet"):
         model = UNet2DConditionModel.from_pretrained(folder)
         inputs = {k[6:]: v for k, v in io.items() if k.startswith("input.")}
@@ -391,6 +401,42 @@ def clip():
 # ---- a whole pipeline: pipelines/flux_tiny_schnell with a LoRA of transformer and text encoder
 
 
+LUMINA2 = {".attn.to_out.0": ".attention.out", ".feed_forward.linear_": ".feed_forward.w", ".norm1.linear": ".adaLN_modulation.1"}
+
+
+def to_alpha(pairs):
+    """Alpha-VLLM's names, queries, keys and values in one: they share what comes first."""
+    out = {}
+    for name, (down, up) in pairs.items():
+        if name.endswith((".to_k", ".to_v")):
+            continue
+        if name.endswith(".to_q"):
+            up = torch.cat([pairs[name[:-1] + x][1] for x in "qkv"])
+            name = name.replace("attn.to_q", "attention.qkv")
+        for ours, theirs in LUMINA2.items():
+            name = name.replace(ours, theirs)
+        out[name] = (down, up)
+    return out
+
+
+def text_dits():
+    both = lambda front, pairs: {f"{front}{n}.{r}.weight": t for n, p in pairs.items() for r, t in zip(("lora_A", "lora_B"), p)}
+    model, _ = load("lumina2_uneven")
+    blocks = ("layers", "noise_refiner", "context_refiner")
+    pairs = low_rank(model, 8000, only=lambda n: n.startswith(blocks))
+    for name in [n for n in pairs if n.endswith((".to_k", ".to_v"))]:
+        pairs[name] = (pairs[name[:-1] + "q"][0], pairs[name][1])
+    output = peft_output("lumina2_uneven", pairs)
+    write("lumina2_peft", both("transformer.", pairs), output)
+    write("lumina2_alpha", both("diffusion_model.", to_alpha(pairs)), output)
+    kohya = {f"lora_unet_{plain(n)}.{r}.weight": t for n, p in to_alpha(pairs).items() for r, t in zip(("lora_down", "lora_up"), p)}
+    kohya |= {f"lora_unet_{plain(n)}.alpha": torch.tensor(2.0) for n in to_alpha(pairs)}
+    write("lumina2_kohya", kohya, peft_output("lumina2_uneven", pairs, alpha=2))
+    model, _ = load("hunyuan_geglu")
+    pairs = low_rank(model, 8500, only=lambda n: n.startswith("blocks"))
+    write("hunyuan_peft", both("transformer.", pairs), peft_output("hunyuan_geglu", pairs))
+
+
 def pipeline():
     pipe = FluxPipeline.from_pretrained(FIXTURES / "pipelines" / "flux_tiny_schnell")
     state = {}
@@ -414,6 +460,7 @@ def main():
     flux()
     unets()
     clip()
+    text_dits()
     pipeline()
     save_tensors(FOLDER / "expected.safetensors", EXPECTED)
     report(FOLDER, f"{len(EXPECTED)} outputs")
