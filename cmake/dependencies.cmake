@@ -15,7 +15,8 @@ atelier_need(UTF8PROC libutf8proc)
 atelier_need(ZLIB zlib)
 atelier_need(PNG libpng)
 
-foreach(pair IN ITEMS "JPEG:libjpeg" "WEBP:libwebp libwebpmux")
+foreach(pair IN ITEMS "JPEG:libjpeg" "WEBP:libwebp libwebpmux"
+        "FFMPEG:libavformat>=59.24 libavcodec libavutil libswresample")
     string(REPLACE ":" ";" pair "${pair}")
     list(GET pair 0 name)
     list(GET pair 1 packages)

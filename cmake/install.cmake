@@ -13,7 +13,7 @@ install(DIRECTORY tests/configs DESTINATION ${CMAKE_INSTALL_DATADIR}/atelier FIL
 # Where the .pc file is, the prefix is so many folders up.
 file(RELATIVE_PATH up "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
 string(REGEX REPLACE "/$" "" ATELIER_UP "${up}")
-set(ATELIER_REQUIRES "libcjson, libpcre2-8, libutf8proc, libpng")
+set(ATELIER_REQUIRES "libcjson, libpcre2-8, libutf8proc, libpng, zlib")
 if(JPEG_FOUND)
     string(APPEND ATELIER_REQUIRES ", libjpeg")
 endif()
@@ -21,6 +21,9 @@ if(WEBP_FOUND)
     string(APPEND ATELIER_REQUIRES ", libwebp, libwebpmux")
 endif()
 set(ATELIER_LIBS_PRIVATE "-lm ${OpenMP_C_FLAGS}")
+if(FFMPEG_FOUND) # as shared libraries: what they would need when static is not installed with them
+    string(APPEND ATELIER_LIBS_PRIVATE " -lavformat -lavcodec -lavutil -lswresample")
+endif()
 foreach(library IN LISTS CMAKE_DL_LIBS)
     string(APPEND ATELIER_LIBS_PRIVATE " -l${library}")
 endforeach()

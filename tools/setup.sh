@@ -25,6 +25,8 @@ library libwebpmux  libwebp-dev     libwebp-devel        libwebp       libwebp-d
 '
 test_needs='
 library cmocka      libcmocka-dev   libcmocka-devel      cmocka        cmocka-dev
+library libavformat libavformat-dev ffmpeg-free-devel    ffmpeg        ffmpeg-dev
+library libswresample libswresample-dev ffmpeg-free-devel ffmpeg       ffmpeg-dev
 '
 
 there() { # KIND NAME
