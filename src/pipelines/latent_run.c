@@ -97,7 +97,8 @@ static void decode(at_latent_run *r, at_tensor *latents, at_generation *made)
     if (!vae) return;
     at_autoencoder_kl_info info = at_autoencoder_kl_info_of(vae);
     bool tiled = at_latent_needs_tiles(r);
-    float scale = (float)(1.0 / info.scaling_factor), shift = (float)info.shift_factor;
+    float scale = (float)(1.0 / info.scaling_factor),
+          shift = r->unshifted ? 0 : (float)info.shift_factor;
     at_progress(cx, "decode", 0, made->count);
     for (int i = 0; i < made->count && at_ok(cx); i++) {
         at_scope s = at_scope_begin(cx);

@@ -13,6 +13,7 @@ typedef struct at_latent_run {
     int64_t height, width;              /* of the latents */
     at_scheduler *scheduler;
     at_noise *noise; /* a stream for each picture */
+    bool unshifted;  /* the picture is decoded without the autoencoder's shift_factor */
     int last;        /* the scheduler's steps end before this one; 0: all of them */
 } at_latent_run;
 

@@ -137,7 +137,8 @@ static at_tensor *encode(at_latent_run *r, at_tensor *x, int count)
         out = i ? at_join(cx, 0, out, z) : z;
     }
     at_autoencoder_kl_info info = at_autoencoder_kl_info_of(vae);
-    out = at_affine(cx, out, (float)info.scaling_factor, 0.0f);
+    float scale = (float)info.scaling_factor;
+    out = at_affine(cx, out, scale, -(float)info.shift_factor * scale);
     at_scope_end(cx, s, &out, NULL);
     return out;
 }

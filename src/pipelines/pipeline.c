@@ -15,6 +15,8 @@ static const at_pipeline_class *const classes[] = {
     &at_lumina2_pipeline_class,
     &at_lumina2_text2img_pipeline_class,
     &at_stable_diffusion_3_pipeline_class,
+    &at_stable_diffusion_3_img2img_pipeline_class,
+    &at_stable_diffusion_3_inpaint_pipeline_class,
     &at_stable_diffusion_pipeline_class,
     &at_stable_diffusion_img2img_pipeline_class,
     &at_stable_diffusion_inpaint_pipeline_class,

@@ -1,10 +1,12 @@
-/* StableDiffusion3Pipeline (Diffusers), of Stable Diffusion 3 and 3.5: two CLIPs and T5 side by
+/* StableDiffusion3Pipeline, StableDiffusion3Img2ImgPipeline and StableDiffusion3InpaintPipeline
+   (Diffusers), of Stable Diffusion 3 and 3.5: two CLIPs and T5 side by
    side, each of which may be missing, steer a transformer over the latents. */
 #include "models/text_encoders/clip_text.h"
 #include "models/text_encoders/t5_encoder.h"
 #include "models/transformers/sd3.h"
 #include "pipelines/guidance.h"
 #include "pipelines/latent_run.h"
+#include "pipelines/latent_start.h"
 #include "pipelines/prompt.h"
 #include "text/tokenizer.h"
 #include <stdlib.h>
@@ -24,7 +26,9 @@ typedef struct sd3_run {
     at_sd3_info info;
     sd3_text text, negative; /* negative.embeds is NULL without guidance */
     int64_t skipped[MOST_SKIPPED];
-    int skip_count; /* layers that skip-layer guidance leaves out */
+    int skip_count;   /* layers that skip-layer guidance leaves out */
+    int first, steps; /* of the scheduler's, after strength */
+    at_latent_start start;
 } sd3_run;
 
 static sd3_run *own(at_latent_run *r)
@@ -142,6 +146,24 @@ static void read_skipped(at_latent_run *r, const char *list)
     }
 }
 
+/* Steps that strength leaves of a picture's way. */
+static void choose_steps(at_latent_run *r)
+{
+    const at_generate_options *o = r->options;
+    double taken = o->init ? AT_MIN(o->steps * o->strength, o->steps) : o->steps;
+    int skipped = (int)(o->steps - taken);
+    if (!r->scheduler || !at_ok(r->cx)) return;
+    own(r)->steps = o->steps - skipped;
+    own(r)->first = skipped * r->scheduler->class->order;
+    r->last = r->scheduler->count;
+    if (own(r)->first >= r->last)
+        at_fail(r->cx, AT_ERROR_ARGUMENT,
+                "%d steps, strength %g: no step is left (give more of either)", o->steps,
+                o->strength);
+    else if (own(r)->first)
+        at_scheduler_start(r->cx, r->scheduler, own(r)->first);
+}
+
 static void prepare(at_latent_run *r)
 {
     sd3_run *s = own(r);
@@ -149,6 +171,7 @@ static void prepare(at_latent_run *r)
     read_skipped(r, r->options->skip_guidance_layers);
     int patch = s->info.patch_size;
     if (s->transformer) at_latent_set_flow(r, (r->height / patch) * (r->width / patch), false);
+    choose_steps(r);
 }
 
 /* What the transformer says: noise - data. */
@@ -176,8 +199,9 @@ static at_tensor *predict(at_latent_run *r, at_tensor *latents, int i)
     if (!own(r)->negative.embeds) return cond;
     at_tensor *away = ask(r, latents, i, &own(r)->negative, false);
     at_tensor *output = at_guidance(cx, cond, away, (float)o->guidance);
+    int step = i - own(r)->first, steps = own(r)->steps;
     bool within =
-        i > o->steps * o->skip_layer_guidance_start && i < o->steps * o->skip_layer_guidance_stop;
+        step > steps * o->skip_layer_guidance_start && step < steps * o->skip_layer_guidance_stop;
     if (!own(r)->skip_count || !within) return output;
     at_tensor *worse = ask(r, latents, i, &own(r)->text, true);
     at_tensor *back =
@@ -185,9 +209,17 @@ static at_tensor *predict(at_latent_run *r, at_tensor *latents, int i)
     return at_add(cx, output, back);
 }
 
+static at_tensor *blend(at_latent_run *r, at_tensor *latents, int i)
+{
+    return at_latent_blend(r, &own(r)->start, latents, i);
+}
+
 static at_tensor *denoise(at_latent_run *r)
 {
-    return at_latent_steps(r, at_latent_noise(r, own(r)->info.in_channels), predict, NULL);
+    at_latent_start *start = &own(r)->start;
+    r->unshifted = r->options->mask != NULL; /* as the reference */
+    *start = at_latent_begin(r, own(r)->info.in_channels, true);
+    return at_latent_steps(r, start->latents, predict, start->mask ? blend : NULL);
 }
 
 /* ---- the call */
@@ -200,7 +232,7 @@ static bool settle(at_pipeline *pipeline, at_generate_options *o, int scale)
     at_sd3_info info = at_sd3_info_of(transformer);
     const at_latent_defaults defaults = {.size = (int)info.sample_size * scale,
                                          .unit = 1,
-                                         .steps = 28,
+                                         .steps = o->init ? 50 : 28,
                                          .guidance = 7.0,
                                          .tokens = TOKENS,
                                          .most_tokens = MOST_TOKENS};
@@ -212,6 +244,14 @@ static bool settle(at_pipeline *pipeline, at_generate_options *o, int scale)
     if (o->width % unit || o->height % unit)
         return at_fail_false(cx, AT_ERROR_ARGUMENT, "size: %d x %d: sides must be multiples of %d",
                              o->width, o->height, unit);
+    if (o->init && o->strength == 0) o->strength = 0.6;
+    if (o->mask && !o->init)
+        return at_fail_false(cx, AT_ERROR_ARGUMENT, "a mask needs the picture that it is of");
+    if (o->strength < 0 || o->strength > 1)
+        return at_fail_false(cx, AT_ERROR_ARGUMENT, "strength: %g is not in 0 to 1", o->strength);
+    if (o->denoising_start > 0 || o->denoising_end > 0)
+        return at_fail_false(cx, AT_ERROR_UNSUPPORTED,
+                             "denoising_start and denoising_end are Stable Diffusion XL's");
     if (o->clip_skip < 0)
         return at_fail_false(cx, AT_ERROR_ARGUMENT, "clip_skip: %d is below 0", o->clip_skip);
     if (o->resolution_binning)
@@ -230,10 +270,13 @@ static at_generation *generate(at_pipeline *pipeline, const at_generate_options 
     return at_latent_generate(pipeline, options, &class);
 }
 
+static const char *const components[] = {
+    "tokenizer",      "tokenizer_2", "tokenizer_3", "text_encoder", "text_encoder_2",
+    "text_encoder_3", "transformer", "vae",         "scheduler",    NULL};
+
 const at_pipeline_class at_stable_diffusion_3_pipeline_class = {
-    .name = "StableDiffusion3Pipeline",
-    .components = (const char *const[]){"tokenizer", "tokenizer_2", "tokenizer_3", "text_encoder",
-                                        "text_encoder_2", "text_encoder_3", "transformer", "vae",
-                                        "scheduler", NULL},
-    .generate = generate,
-};
+    .name = "StableDiffusion3Pipeline", .components = components, .generate = generate};
+const at_pipeline_class at_stable_diffusion_3_img2img_pipeline_class = {
+    .name = "StableDiffusion3Img2ImgPipeline", .components = components, .generate = generate};
+const at_pipeline_class at_stable_diffusion_3_inpaint_pipeline_class = {
+    .name = "StableDiffusion3InpaintPipeline", .components = components, .generate = generate};

@@ -16,6 +16,12 @@ static void test_without_t5(void **state)
     run_folder(AT_FIXTURES "/pipelines/sd3_tiny_no_t5", "StableDiffusion3Pipeline", 2);
 }
 
+static void test_pictures(void **state)
+{
+    (void)state;
+    run_folder(AT_FIXTURES "/pipelines/sd3_tiny_pictures", "StableDiffusion3Pipeline", 4);
+}
+
 /* Fewer encoders draw another picture, none the same whatever the prompt. */
 static void test_missing_encoders(void **state)
 {
@@ -82,9 +88,9 @@ static void test_defaults(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_three_encoders),   cmocka_unit_test(test_without_t5),
-        cmocka_unit_test(test_missing_encoders), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_three_encoders), cmocka_unit_test(test_without_t5),
+        cmocka_unit_test(test_pictures),       cmocka_unit_test(test_missing_encoders),
+        cmocka_unit_test(test_refusals),       cmocka_unit_test(test_defaults),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -1,19 +1,23 @@
 """tests/fixtures/pipelines/sd3_tiny*: whole StableDiffusion3Pipeline folders and what they draw (see pipeline_runs.py).
 
-sd3_tiny has three text encoders, as published; in sd3_tiny_no_t5 the third and its tokenizer are null.
+sd3_tiny has three text encoders, as published; in sd3_tiny_no_t5 the third and its tokenizer are null. sd3_tiny_pictures
+starts from init.png (image to image) and repaints the white of mask.png (inpainting, which wants 16 channels).
 """
 
 import json
 
+import numpy as np
 import torch
-from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel, StableDiffusion3Pipeline
+from diffusers import (AutoencoderKL, FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel, StableDiffusion3Img2ImgPipeline,
+                       StableDiffusion3InpaintPipeline, StableDiffusion3Pipeline)
+from PIL import Image
 from transformers import (CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer, T5Config, T5EncoderModel,
                           T5TokenizerFast)
 
 import tiny_tokenizers
-from common import fresh_folder, randn, redraw, report, round_parameters
+from common import fresh_folder, generator, randn, redraw, report, save_tensors, write_json
 from pipeline_flux import LONG
-from pipeline_runs import check_parts, save_folder, write_cases
+from pipeline_runs import check_parts, describe, save_folder, write_cases
 
 FOLDERS = {
     "sd3_tiny": dict(
@@ -53,6 +57,42 @@ FOLDERS = {
 }
 
 
+PICTURES = dict(FOLDERS["sd3_tiny_no_t5"], seed=1650, channels=16, scheduler=dict(shift=3.0), cases=[
+    dict(prompt="a fox", width=48, height=32, steps=5, guidance=3.0, seed=3, strength=0.5, init="init.png"),
+    dict(prompt="the sea", negative="a hen", width=32, height=48, steps=3, guidance=1.0, seed=4, strength=1.0, init="init.png"),
+    dict(prompt="a boat", width=48, height=32, steps=7, guidance=4.0, seed=5, count=2, strength=0.75, init="init.png",
+         mask="mask.png"),
+    dict(prompt="neon", width=48, height=32, steps=2, guidance=2.0, seed=6, strength=1.0, init="init.png", mask="mask.png"),
+])
+
+
+def write_pictures(pipe, folder, cases):
+    noise = np.random.RandomState(0).randint(0, 255, (32, 48, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(folder / "init.png")
+    mask = np.zeros((32, 48), np.uint8)
+    mask[8:24, 16:] = 255
+    Image.fromarray(mask).save(folder / "mask.png")
+    for index, case in enumerate(cases):
+        cls = StableDiffusion3InpaintPipeline if "mask" in case else StableDiffusion3Img2ImgPipeline
+        other, last, count = cls(**pipe.components), {}, case.get("count", 1)
+        other.set_progress_bar_config(disable=True)
+        extra = {"mask_image": Image.open(folder / case["mask"])} if "mask" in case else {}
+
+        def keep(_pipe, _index, _t, values):
+            last["final_latents"] = values["latents"].clone()
+            return {}
+
+        image = other(
+            prompt=case["prompt"], negative_prompt=case.get("negative"), image=Image.open(folder / case["init"]),
+            width=case["width"], height=case["height"], strength=case["strength"], num_inference_steps=case["steps"],
+            guidance_scale=case["guidance"], num_images_per_prompt=count, output_type="pt", callback_on_step_end=keep,
+            generator=[generator(case["seed"] + i) for i in range(count)], max_sequence_length=16, **extra).images
+        last["image_u8"] = (image.permute(0, 2, 3, 1) * 255).round().to(torch.uint8)
+        save_tensors(folder / f"case_{index}.safetensors", last)
+    write_json(folder / "cases.json", [describe(case, index) | {"max_sequence_length": 16} | {
+        k: case[k] for k in ("init", "mask", "strength") if k in case} for index, case in enumerate(cases)])
+
+
 def build(folder, spec):
     seed, levels = spec["seed"], 4
     words = tiny_tokenizers.clip(folder / "tokenizer", 90, 20)
@@ -73,13 +113,13 @@ def build(folder, spec):
             vocab_size=pieces, d_model=spec["joint"], feed_forward_proj="gated-gelu", is_encoder_decoder=False,
             use_cache=False, **spec["t5"])), seed + 2)
     transformer = SD3Transformer2DModel(
-        in_channels=4, out_channels=4, sample_size=6, joint_attention_dim=spec["joint"], pooled_projection_dim=spec["pooled"],
+        in_channels=spec.get("channels", 4), out_channels=spec.get("channels", 4), sample_size=6, joint_attention_dim=spec["joint"], pooled_projection_dim=spec["pooled"],
         caption_projection_dim=spec["transformer"]["num_attention_heads"] * spec["transformer"]["attention_head_dim"],
         **spec["transformer"])
     parts["transformer"] = redraw(transformer, seed + 3)
     transformer.pos_embed.pos_embed.copy_(randn(seed + 50, *transformer.pos_embed.pos_embed.shape))
     parts["vae"] = redraw(AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * levels, latent_channels=4, layers_per_block=1, norm_num_groups=2,
+        down_block_types=("DownEncoderBlock2D",) * levels, latent_channels=spec.get("channels", 4), layers_per_block=1, norm_num_groups=2,
         up_block_types=("UpDecoderBlock2D",) * levels, block_out_channels=(4, 4, 6, 6), scaling_factor=1.5305,
         shift_factor=0.0609, use_quant_conv=False, use_post_quant_conv=False), seed + 4)
     parts["scheduler"] = FlowMatchEulerDiscreteScheduler(**spec["scheduler"])
@@ -98,6 +138,9 @@ def main():
         check_parts(pipe, spec["cases"][0], 4, texts)
         write_cases(pipe, folder, spec["cases"], 4)
         report(folder)
+    folder = fresh_folder("pipelines", "sd3_tiny_pictures")
+    write_pictures(build(folder, PICTURES), folder, PICTURES["cases"])
+    report(folder)
 
 
 if __name__ == "__main__":
