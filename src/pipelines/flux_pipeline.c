@@ -167,4 +167,5 @@ const at_pipeline_class at_flux_pipeline_class = {
     .components = (const char *const[]){"tokenizer", "tokenizer_2", "text_encoder",
                                         "text_encoder_2", "transformer", "vae", "scheduler", NULL},
     .generate = generate,
+    .weighs = true,
 };

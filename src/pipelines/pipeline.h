@@ -16,6 +16,7 @@ typedef struct at_pipeline_class {
     const char *name;              /* "FluxPipeline" */
     const char *const *components; /* what it uses, until NULL; others are passed over */
     at_generation *(*generate)(at_pipeline *pipeline, const at_generate_options *options);
+    bool weighs; /* prompts may have weights (prompt_weights.h) */
 } at_pipeline_class;
 
 typedef struct at_component {

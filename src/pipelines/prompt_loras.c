@@ -59,11 +59,21 @@ bool at_prompt_settle(at_pipeline *p, at_generate_options *o, at_prompt_options 
 {
     at_context *cx = p->cx;
     const char *prompt = o->prompt ? o->prompt : "", *negative = o->negative;
+    bool asked = o->prompt_syntax == AT_PROMPT_A1111 || o->prompt_syntax == AT_PROMPT_COMFY;
+    if (asked && !p->class->weighs)
+        return at_fail_false(cx, AT_ERROR_UNSUPPORTED,
+                             "%s takes plain prompts (leave out --prompt-syntax)", p->class->name);
     if (o->prompt_syntax == AT_PROMPT_AUTO) {
         bool meant = at_prompt_is_a1111(prompt) || (negative && at_prompt_is_a1111(negative));
         o->prompt_syntax = meant ? AT_PROMPT_A1111 : AT_PROMPT_PLAIN;
     }
     if (o->prompt_syntax != AT_PROMPT_A1111) return at_ok(cx);
+    if (!p->class->weighs) {
+        if (!strstr(prompt, "<lora:"))
+            at_log(cx, AT_LOG_WARNING, "%s takes weights in a prompt as plain text",
+                   p->class->name);
+        o->prompt_syntax = AT_PROMPT_PLAIN;
+    }
     at_prompt_list found = {0}, dropped = {0};
     o->prompt = made->prompt = at_prompt_take_loras(cx, prompt, &found);
     if (negative) o->negative = made->negative = at_prompt_take_loras(cx, negative, &dropped);
