@@ -10,6 +10,7 @@ COLORS = {"white": (255, 255, 255), "black": (20, 20, 20), "gray": (150, 150, 15
           "orange": (250, 150, 40), "yellow": (255, 228, 80), "green": (60, 170, 75), "blue": (52, 112, 232),
           "purple": (140, 70, 200), "pink": (255, 160, 200)}
 CNAMES = list(COLORS)
+OPENINGS = ["a picture of ", "an emoji of ", "an icon of ", "draw "]     # of one caption in ten
 
 
 def arguments(doc, common=True, **defaults):
@@ -52,7 +53,8 @@ def sample_caption(c, color, rng):
     if s in c["held"]:
         s, is_name = c["name"], True
     col = None if color == 0 and rng.random() < 0.8 else CNAMES[color]
-    return caption(s, col, rng.choice([0, 1, 0, 1, 2, 3, 4]) if col else rng.randrange(2), is_name)
+    text = caption(s, col, rng.choice([0, 1, 0, 1, 2, 3, 4, 5]) if col else rng.randrange(2), is_name)
+    return rng.choice(OPENINGS) + text if rng.random() < 0.1 else text
 
 
 def place(base, color, scale, dx, dy):

@@ -5,28 +5,34 @@ Writes OUT/base.npz (premultiplied RGBA, uint8, N x 136 x 136 x 4), OUT/concepts
 keywords, keyword sets that identify it, what is held out; the test captions) and OUT/corpus.txt (captions, for
 the tokenizers).
 """
-import itertools, json, os, random, re
+import itertools, json, os, random, re, unicodedata
 import xml.etree.ElementTree as ET
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from emoji import BASE, CNAMES, COLORS, arguments, sample_caption
 
-# Well-known concepts, by group, the best known ones first.  --concepts N takes the first part of every group.
+# Well-known concepts that 128 x 128 pixels tell apart, by group, the best known ones first.  --concepts N takes the
+# first part of every group.
 GROUPS = [
-    "😀 😂 😍 😎 😭 😡 😴 🤔 😱 👻 💀 🤖 👽 💩 🎃 🤡 😉 😘 😇 🤠 🥳 🤯 🥶 😷 🤓 👿 🤢 🥺 😋 🤑 👹 🙄 😜 🤐 🙃 🤕",
+    "😀 😂 😍 😎 😭 😡 😴 🤔 😱 👻 💀 🤖 👽 💩 🎃 🤡 😉 😘 😇 🤠 🥳 🤯 🥶 😷 🤓 👿 🤢 🥺 😋 🤑 👹 🙄 😜 🤐 🙃 🤕 "
+    "😈 🤮 🥵 👾 😻 🙈 🤩 🥰 😢 🤬 🧐 🙊 😅 😐",
     "🐶 🐱 🐭 🐰 🦊 🐻 🐼 🐨 🐯 🦁 🐮 🐷 🐸 🐵 🐔 🐧 🦉 🦄 🐝 🦋 🐌 🐞 🐢 🐍 🐙 🦀 🐠 🐬 🐳 🐘 🦒 🐴 🐺 🦆 🦈 🐊 "
     "🐪 🦖 🦜 🐑 🐹 🐦 🐤 🦅 🦇 🐗 🐛 🐜 🦎 🦑 🦐 🐡 🦓 🦍 🦏 🐂 🐎 🐖 🐐 🦌 🐕 🐈 🐓 🦃 🦚 🦢 🐇 🐿 🦔 🐉 🦕 🐾 "
-    "🦩 🦥 🦘 🐚 🦂",
-    "🌵 🌲 🌴 🍀 🍄 🌹 🌻 🌸 🌷 🎄 🍁 🌳 🌱 🌼 💐 🌺 🍂",
+    "🦩 🦥 🦘 🐚 🦂 🕷 🕸 🦞 🐣 🕊 🐟 🦝 🐩 🐅 🐄 🦙 🦛 🦦 🦨 🐋 🦭 🪶 🦠 🦣 🐆",
+    "🌵 🌲 🌴 🍀 🍄 🌹 🌻 🌸 🌷 🎄 🍁 🌳 🌱 🌼 💐 🌺 🍂 🪴 🍃 🥀 🌾",
     "🍎 🍌 🍓 🍒 🍉 🍇 🍋 🍊 🍍 🍑 🍐 🥝 🍅 🍆 🥑 🥕 🌽 🥦 🍔 🍕 🍟 🌭 🍩 🍪 🎂 🍦 🍣 🌮 🥐 🍞 🧀 🍳 🍗 🍿 ☕ 🍺 "
-    "🍷 🍭 🍰 🧁 🥥 🥒 🌶 🥔 🥖 🥚 🥞 🥓 🍖 🥪 🌯 🥗 🍝 🍜 🍙 🍚 🍫 🍬 🍯 🥛 🍵 🍸 🍹 🍾 🍴 🥨 🥜 🧅 🧄",
-    "🚗 🚕 🚌 🚓 🚑 🚒 🚚 🚜 🚲 🚂 ✈ 🚀 🛸 🚁 ⛵ 🚢 ⚓ 🚦 ⛽ 🛵 🏍 🚤 🛴 🚃",
-    "🏠 🏰 ⛺ ☀ 🌙 ⭐ ☁ 🌈 ❄ ⛄ 🔥 💧 ⚡ 🌍 🪐 🌋 🌊 🏝 ☔ 🌧 🗻 🌪 🎡 🏭 ⛪ 🗽 🌕 ⛅ ⛈",
-    "⚽ 🏀 🏈 ⚾ 🎾 🏐 🎱 🎯 🏆 🥇 🎳 ⛳ 🏓 🥊 🛹 🏸 🎣 🎿 🏅",
-    "❤ 💛 💚 💙 💜 🖤 💔 💖 💘 🧡 💝 💋 👀 👄 👂 👃 🧠 🦷 🦴 👍 👎 👋 💪 👣",
+    "🍷 🍭 🍰 🧁 🥥 🥒 🌶 🥔 🥖 🥚 🥞 🥓 🍖 🥪 🌯 🥗 🍝 🍜 🍙 🍚 🍫 🍬 🍯 🥛 🍵 🍸 🍹 🍾 🍴 🥨 🥜 🧅 🧄 🥭 🫐 🥯 "
+    "🧇 🥩 🥟 🥧 🍼 🫖 🥤 🔪 🥄 🍤 🥠 🥡 🍮 🥂 🧊 🫒 🫑 🍱 🏺",
+    "🚗 🚕 🚌 🚓 🚑 🚒 🚚 🚜 🚲 🚂 ✈ 🚀 🛸 🚁 ⛵ 🚢 ⚓ 🚦 ⛽ 🛵 🏍 🚤 🛴 🚃 🏎 🛶 🪂 🛰 🧳 🛑 🚨 🚧 🚅 🚙 🛻 🚛 🚡 🛎",
+    "🏠 🏰 ⛺ ☀ 🌙 ⭐ ☁ 🌈 ❄ ⛄ 🔥 💧 ⚡ 🌍 🪐 🌋 🌊 🏝 ☔ 🌧 🗻 🌪 🎡 🏭 ⛪ 🗽 🌕 ⛅ ⛈ 🎪 🎢 🧭 🏜 🏛 🏥 🧱 🪵 🌅 "
+    "🌠 🌞 🌡 🌀 🎆 🗼 🕌 🎠 🛖 ☄",
+    "⚽ 🏀 🏈 ⚾ 🎾 🏐 🎱 🎯 🏆 🥇 🎳 ⛳ 🏓 🥊 🛹 🏸 🎣 🎿 🏅 🏉 🏒 🏹 🥅 🤿 🛷 🪀 🔮 🪄 🎰 🕹 🃏 🪅 🪆 🪃 🎟 🥋",
+    "❤ 💛 💚 💙 💜 🖤 💔 💖 💘 🧡 💝 💋 👀 👄 👂 👃 🧠 🦷 🦴 👍 👎 👋 💪 👣 👶 🎅 👮 👸 🧙 🧛 🧜 🧟 💃 🏄 🕵 🧚 🧞 👷 "
+    "🥷 👅 👁 🦶 👏 🙏 👌 🤘 🤝 💅 👊 🏃 🏊 🚴 🧘 🏂",
     "📱 💻 📷 📺 ⏰ ⌛ 💡 💰 💎 🔑 🔒 🔔 🎁 🎈 📚 ✏ ✂ 🔨 🎸 🎹 🎺 🥁 🎲 🎨 👑 🎩 👓 👕 👗 👟 👠 🎒 💍 ☂ 🧸 💣 "
     "🔍 ⌚ 🎤 🎧 🎮 🔧 🕯 📎 📌 🗑 ✉ 📦 🔬 🔭 💊 💉 🧲 ⚙ 🪓 🛡 🗡 🧨 🎻 🎷 🧩 🎭 🎬 👒 👔 👖 👢 🧦 🧤 👜 💄 🪑 "
-    "🛏 🚪 🛁 🚽 🪁 🧹 📻 🔦 🎉 🎀 📖",
+    "🛏 🚪 🛁 🚽 🪁 🧹 📻 🔦 🎉 🎀 📖 🎓 🕶 🧣 🧥 👙 🧢 📣 🎵 🪗 🪕 🖥 🖱 🖨 💾 💿 🔋 🔌 📜 📰 🪙 💵 💳 🖍 💼 📅 "
+    "📈 📊 📏 🗝 🪚 🪛 🧰 🪜 🧪 🧬 🩹 🩺 🪞 🪟 🛋 🚿 🧺 🧻 🪣 🧼 🪥 🧽 🧯 🛒 🗿 🏮 🧵 🧶 👘 🛍 ☎ ⚖ ♟ ⛏ 🏁 🚩 💯 💥 💬",
 ]
 
 
@@ -37,7 +43,8 @@ def curated():
 
 
 def clean(text):
-    return re.sub(r"\s+", " ", re.sub(r"[^a-z0-9 ]", " ", text.lower().replace("’", ""))).strip()
+    text = unicodedata.normalize("NFKD", text.lower())          # an accent becomes a sign of its own
+    return re.sub(r"\s+", " ", re.sub(r"[^a-z0-9 ]", " ", re.sub("[’\u0300-\u036f]", "", text))).strip()
 
 
 def render(char, font):

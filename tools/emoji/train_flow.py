@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Train the text encoders (CLIP, T5) and the Flux transformer together by flow matching.
 
-First the emojis are encoded once by the VAE, on every colour and with a few random placements (RUN/latents.pt;
-delete it when the data or the VAE's encoder change); the training itself touches latents only.
+First the emojis are encoded once by the VAE, on every colour and with a few random placements, and captions are drawn
+(RUN/prepared.pt; delete it when the data, the tokenizers or the VAE's encoder change); the training itself touches
+latents and token ids only, and never waits for the device.
 x_t = (1-t) x0 + t noise, the target is noise - x0, t is uniform with the sampler's shift applied.
 Writes RUN/flow.pt (raw, EMA and optimiser state); --resume goes on from it.
 """
@@ -51,19 +52,16 @@ def build(cfg, clip_tok, t5_tok):
 def encode_all(base, a, dev):
     """Latents of every concept, colour and placement: (concepts, colours, copies, 64, 64), float16, packed as
     FluxPipeline packs them: 2x2 latent pixels of 16 channels are one token of 64 values."""
-    path = os.path.join(a.run, "latents.pt")
-    if os.path.exists(path):
-        return torch.load(path)
     s, st = torch.load(os.path.join(a.run, "vae.pt"), map_location=dev), D.read_json(a.run, "vae.json")
     vae = train_vae.build(*s["sizes"]).to(dev).eval()
     vae.load_state_dict(s["ema"])
-    colors, out, g, t0 = D.color_table(dev), [], torch.Generator().manual_seed(5), time.time()
+    colors, out, g = D.color_table(dev), [], torch.Generator().manual_seed(5)
     n = len(colors)
     for i in range(a.first or len(base)):
         pic, x = (base[i:i + 1].float() / 255).to(dev).expand(n, -1, -1, -1), []
         for _ in range(a.copies):
-            sc = torch.rand(1, generator=g).to(dev) * 10 + 106
-            dx, dy = ((torch.rand(2, generator=g) - 0.5) * 8).to(dev)
+            sc = torch.rand(1, generator=g).to(dev) * 6 + 108
+            dx, dy = ((torch.rand(2, generator=g) - 0.5) * 4).to(dev)
             x.append(D.place(pic, colors, sc.expand(n), dx.expand(n), dy.expand(n)))
         with torch.autocast(dev.type, torch.bfloat16):
             z = train_vae.code(vae, torch.cat(x))[0].float()
@@ -71,11 +69,7 @@ def encode_all(base, a, dev):
         b, c, h, w = z.shape
         z = z.view(b, c, h // 2, 2, w // 2, 2).permute(0, 2, 4, 1, 3, 5).reshape(b, h * w // 4, c * 4)
         out.append(z.half().cpu().view(a.copies, n, h * w // 4, c * 4).transpose(0, 1))
-    out = torch.stack(out)
-    torch.save(out, path + ".tmp")
-    os.replace(path + ".tmp", path)
-    print(f"encoded {out.shape[:3].numel()} images in {time.time() - t0:.0f}s", flush=True)
-    return out
+    return torch.stack(out)
 
 
 def caption_pool(concepts, toks, k):
@@ -86,22 +80,36 @@ def caption_pool(concepts, toks, k):
     return [tok(texts, **kw).input_ids.int().view(len(concepts), len(D.CNAMES), k, LEN) for tok in toks]
 
 
+def prepare(base, concepts, toks, a, dev):
+    """The latents and the two tensors of token ids, on the device."""
+    path = os.path.join(a.run, "prepared.pt")
+    if not os.path.exists(path):
+        t0 = time.time()
+        parts = [encode_all(base, a, dev), *caption_pool(concepts, toks, a.pool)]
+        torch.save(parts, path + ".tmp")
+        os.replace(path + ".tmp", path)
+        print(f"prepared {parts[0].shape[:3].numel()} pictures, {parts[1].shape[:3].numel()} captions "
+              f"in {time.time() - t0:.0f}s", flush=True)
+    return [x.to(dev) for x in torch.load(path)]
+
+
 def main():
     a = D.arguments(
         __doc__, data="data", run=("run", "holds vae.pt and the tokenizers, gets the results"),
         steps=(0, "in all, instead of --minutes: on a machine whose load changes"),
         minutes=(45.0, "in all, over every --resume"), first=(0, "train on the first N concepts only"),
         fresh=(0, "favour the concepts from this one on, twice as often (new to a model that --warm loads)"),
-        warm=("", "pipeline folder of the same sizes to start from"), pool=(16, "captions per concept and colour"),
+        warm=("", "pipeline folder of the same sizes to start from"), pool=(48, "captions per concept and colour"),
         batch=64, copies=(4, "placements encoded per concept and colour"), lr=1.2e-3, opt=("muon", "muon or adamw"),
         hold=(0.3, "share of the time before the rate falls"), shift=3.0, ema=0.995, **SIZES,
         f32=False, compile=False, resume=False, no_save=(False, "measurements only"))
     dev, path = torch.device(a.device), os.path.join(a.run, "flow.pt")
+    torch.backends.cuda.enable_mem_efficient_sdp(False)     # with these two the backward faults on an H200
+    torch.backends.cuda.enable_cudnn_sdp(False)
     base, meta = D.load(a.data)
     concepts = meta["concepts"][:a.first or None]
-    lat = encode_all(base, a, dev).to(dev)
     toks = tokenizers(a.run)
-    pool = [x.to(dev) for x in caption_pool(concepts, toks, a.pool)]
+    lat, *pool = prepare(base, concepts, toks, a, dev)
     state = torch.load(path, map_location=dev) if a.resume and os.path.exists(path) else None
     cfg = state["cfg"] if state else {k: getattr(a, k) for k in SIZES}
     model = build(cfg, *toks)
@@ -151,7 +159,7 @@ def main():
         cols = torch.where(torch.rand(a.batch, device=dev) < 0.4, 0, cols)
         pick = torch.where(pick < len(concepts), pick, pick - extra)
         cols = torch.where(held[pick, cols], 0, cols)          # white is never held out
-        cids, tids = (x[pick, cols, k] for k in [rnd(a.pool)] for x in pool)
+        cids, tids = (x[pick, cols, k] for k in [rnd(pool[0].shape[2])] for x in pool)
         x0 = lat[pick, cols, rnd(lat.shape[2])].float()
         u = (torch.randperm(a.batch, device=dev) + torch.rand(a.batch, device=dev)) / a.batch     # stratified
         t = a.shift * u / (1 + (a.shift - 1) * u)
