@@ -263,6 +263,7 @@ static bool settle(at_pipeline *pipeline, at_generate_options *o, int scale)
 static at_generation *generate(at_pipeline *pipeline, const at_generate_options *options)
 {
     static const at_latent_class class = {.size = sizeof(sd3_run),
+                                          .starts = true,
                                           .settle = settle,
                                           .encode = encode,
                                           .prepare = prepare,
