@@ -69,8 +69,10 @@ static double wide_size(const at_conv_args *a, const float *w, int64_t o)
     int64_t channels = a->channels / a->groups, group = o / (a->out_channels / a->groups);
     for (int64_t c = 0; c < channels; c++) {
         double most = 0, weights = 0;
-        for (int64_t p = 0; p < pixels; p++)
-            most = fmax(most, fabs((double)a->x[p * a->channels + group * channels + c]));
+        for (int64_t p = 0; p < pixels; p++) { /* no fmax: gcc 12 for aarch64 breaks down on it */
+            double value = fabs((double)a->x[p * a->channels + group * channels + c]);
+            if (value > most) most = value;
+        }
         for (int64_t t = 0; t < taps_of(a); t++)
             weights += fabs((double)w[(o * taps_of(a) + t) * channels + c]);
         sum += most * weights;
