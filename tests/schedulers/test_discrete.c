@@ -1,5 +1,6 @@
 /* The schedulers over a table of trained steps against Diffusers'. */
 #include "cases.h"
+#include "schedulers/brownian.h"
 
 static void test_cases(void **state)
 {
@@ -11,6 +12,33 @@ static void test_few_steps(void **state)
 {
     (void)state;
     check_cases(NULL, "few_steps.json", 40);
+}
+
+/* torchsde.BrownianInterval (0.2.6). */
+static void test_brownian(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t seed;
+        double start, end, from, to;
+        float gain[2];
+    } cases[] = {
+        {0, 0.0292, 14.6146, 1.5, 9.25, {0.11820846F, -1.8818008F}},
+        {7, 0.03, 14.5, 0.03, 14.5, {-7.6912122F, 9.3773203F}},
+        {1099511627781, 0.0292, 14.6146, 0.0292, 0.4, {-0.68929303F, 0.59933019F}},
+        {123456, 0.1, 3.0, 2.999999, 3.0, {0.0011606974F, -0.00035066914F}},
+        {1, 0.0292, 14.6146, 6.789012, 6.789013, {-0.00088015816F, 0.00066819374F}},
+    };
+    at_context *cx = at_context_new(NULL);
+    for (size_t i = 0; i < AT_COUNT(cases); i++) {
+        at_brownian b = {cases[i].start, cases[i].end, AT_RNG_CPU, cases[i].seed};
+        float gain[2];
+        assert_true(at_brownian_gain(cx, &b, cases[i].from, cases[i].to, gain, 2));
+        for (int k = 0; k < 2; k++)
+            if (!(fabsf(gain[k] - cases[i].gain[k]) <= 1e-6f * fabsf(cases[i].gain[k])))
+                fail_msg("%d: %.9g, not %.9g", (int)i, gain[k], cases[i].gain[k]);
+    }
+    at_context_free(cx);
 }
 
 /* An eta above 1 would go below trained step 0. */
@@ -28,8 +56,8 @@ static void test_eta(void **state)
     at_context_free(cx);
 }
 
-/* Every name of the command line, ComfyUI and A1111 builds the class that docs/samplers.md says in
-   its row, whatever the letters' case. */
+/* Every name of the command line, ComfyUI and A1111 builds the class that
+   docs/samplers.md says in its row, whatever the letters' case. */
 static void test_names(void **state)
 {
     (void)state;
@@ -67,8 +95,8 @@ static void test_names(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_cases),
-                                       cmocka_unit_test(test_few_steps), cmocka_unit_test(test_eta),
-                                       cmocka_unit_test(test_names)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_cases), cmocka_unit_test(test_few_steps),
+        cmocka_unit_test(test_brownian), cmocka_unit_test(test_eta), cmocka_unit_test(test_names)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,7 +6,7 @@ a walk with random model outputs: what the model is shown ("scaled") and the sam
 
 import torch
 from diffusers import (DDIMScheduler, DEISMultistepScheduler, DPMSolverMultistepScheduler,
-                       EulerAncestralDiscreteScheduler, EulerDiscreteScheduler,
+                       DPMSolverSDEScheduler, EulerAncestralDiscreteScheduler, EulerDiscreteScheduler,
                        FlowMatchHeunDiscreteScheduler, HeunDiscreteScheduler, KDPM2AncestralDiscreteScheduler, KDPM2DiscreteScheduler, LCMScheduler, LMSDiscreteScheduler,
                        PNDMScheduler, TCDScheduler, UniPCMultistepScheduler)
 
@@ -90,6 +90,18 @@ def tcd():
     case(TCDScheduler, 50, eta=0.7, beta_schedule="linear", steps_offset=1, set_alpha_to_one=False)
 
 
+def brownian():
+    # The tree's grid is 1e-6: a level that differs in its last bit gives noise that differs by up to a hundredth.
+    for prediction in ("epsilon", "v_prediction"):
+        for spacing in ("linspace", "leading", "trailing"):
+            for steps in (1, 4, 7):
+                case(DPMSolverSDEScheduler, steps, bar=1e-2, noise_sampler_seed=17 * steps, prediction_type=prediction,
+                     timestep_spacing=spacing, steps_offset=1, **SD)
+    for key in ("karras", "exponential", "beta"):
+        case(DPMSolverSDEScheduler, 8, bar=1e-2, noise_sampler_seed=2**40 + 5, **{f"use_{key}_sigmas": True})
+    case(DPMSolverSDEScheduler, 6, bar=1e-2, begin=4, noise_sampler_seed=0, **SD)
+
+
 def flow_heun():
     for shift in (1.0, 3.0, 0.4):
         for steps in (1, 2, 5, 8):
@@ -165,6 +177,7 @@ def main():
     cases.clear()
     tcd()
     flow_heun()
+    brownian()
     write_json(path.with_name("few_steps.json"), cases)
     report(path.parent, f"{len(cases)} cases")
 
