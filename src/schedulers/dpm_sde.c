@@ -88,7 +88,8 @@ static at_tensor *tree_noise(at_context *cx, at_scheduler *s, const at_noise *no
     int64_t places = count / AT_MAX(batch * channels, 1);
     float *planes = out ? AT_NEW_ARRAY(cx, float, count) : NULL, scale = -1.0f / sqrtf(from - to);
     double low = INFINITY;
-    for (int i = 0; i < s->count; i++) low = fmin(low, s->sigmas[i]);
+    for (int i = 0; i < s->count; i++) /* no fmin: gcc 12 for aarch64 breaks down on it */
+        if (s->sigmas[i] < low) low = s->sigmas[i];
     at_brownian motion = {low, s->sigmas[0], noise->generators[0].kind, m->seed};
     for (int64_t i = 0; planes && i < trees; i++) {
         if (!m->seeded) motion.seed = noise->generators[i].seed;
