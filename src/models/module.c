@@ -323,3 +323,14 @@ int64_t at_module_parameters(const at_module *module)
 {
     return module ? module->parameters : 0;
 }
+
+at_activation at_config_activation(at_context *cx, at_config *config, const char *key,
+                                   const char *fallback)
+{
+    at_activation activation = AT_IDENTITY;
+    const char *name = at_config_text(cx, config, key, fallback);
+    if (name && !at_activation_of(name, &activation))
+        at_fail(cx, AT_ERROR_UNSUPPORTED, "%s: \"%s\": \"%s\" is not supported",
+                at_config_what(config), key, name);
+    return activation;
+}

@@ -56,6 +56,10 @@ void *at_module_list(at_module *module, int64_t count, size_t size);
 
 int64_t at_module_parameters(const at_module *module);
 
+/* An option that names an activation; identity where it is null and `fallback` too. */
+at_activation at_config_activation(at_context *cx, at_config *config, const char *key,
+                                   const char *fallback);
+
 /* ---- what adapters change, until at_module_restore; the weights themselves stay as they are */
 /* Adds a copy of `update` to the end of a layer's list; the module holds its tensors. */
 bool at_module_update(at_module *module, at_nn_update **list, const at_nn_update *update);

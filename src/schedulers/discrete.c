@@ -1,5 +1,4 @@
 #include "schedulers/discrete.h"
-#include "schedulers/beta.h"
 #include "tensor/pool.h"
 #include <math.h>
 #include <stdlib.h>
@@ -48,24 +47,6 @@ void at_discrete_configure_clean(at_context *cx, at_discrete *d, at_config *k, b
     if (d->thresholding && !(d->quantile >= 0 && d->quantile <= 1))
         at_fail(cx, AT_ERROR_FORMAT, "%s: \"dynamic_thresholding_ratio\" is not from 0 to 1",
                 at_config_what(k));
-}
-
-void at_discrete_configure_respacing(at_context *cx, at_discrete *d, at_config *k, bool lu)
-{
-    bool karras = at_config_bool(cx, k, "use_karras_sigmas", false);
-    bool exponential = at_config_bool(cx, k, "use_exponential_sigmas", false);
-    bool beta = at_config_bool(cx, k, "use_beta_sigmas", false);
-    bool lambdas = lu && at_config_bool(cx, k, "use_lu_lambdas", false);
-    if (karras + exponential + beta > 1)
-        at_fail(
-            cx, AT_ERROR_FORMAT,
-            "%s: only one of use_beta_sigmas, use_exponential_sigmas, use_karras_sigmas can be set",
-            at_config_what(k));
-    d->respacing = karras        ? AT_RESPACE_KARRAS
-                   : lambdas     ? AT_RESPACE_LU
-                   : exponential ? AT_RESPACE_EXPONENTIAL
-                   : beta        ? AT_RESPACE_BETA
-                                 : AT_RESPACE_NONE;
 }
 
 void at_discrete_destroy(at_context *cx, at_scheduler *s)
@@ -153,24 +134,6 @@ double at_discrete_step_of_sigma(const at_discrete *d, double sigma)
     float a = logf(at_discrete_table_sigma(d, low)), b = logf(at_discrete_table_sigma(d, low + 1));
     double w = fmin(fmax(((double)a - log_sigma) / (double)(a - b), 0.0), 1.0);
     return (1.0 - w) * low + w * (low + 1);
-}
-
-void at_discrete_respace(const at_discrete *d, double *x, int count, double high, double low)
-{
-    const double rho = 7.0; /* Karras et al. 2022, equation 5 */
-    double a = pow(high, 1.0 / rho), b = pow(low, 1.0 / rho);
-    for (int i = 0; i < count; i++) {
-        double ramp = at_linspace(0.0, 1.0, i, count);
-        if (d->respacing == AT_RESPACE_KARRAS) x[i] = pow(a + ramp * (b - a), rho);
-        if (d->respacing == AT_RESPACE_EXPONENTIAL)
-            x[i] = exp(at_linspace(log(high), log(low), i, count));
-        if (d->respacing == AT_RESPACE_BETA) /* Lee et al. 2024 */
-            x[i] = low + at_beta_ppf(1.0 - ramp, 0.6, 0.6) * (high - low);
-        if (d->respacing == AT_RESPACE_LU) { /* Lu et al. 2022: equal steps of the logarithm */
-            double first = logf((float)high), last = logf((float)low);
-            x[i] = exp(first + ramp * (last - first));
-        }
-    }
 }
 
 /* ---- history */

@@ -6,6 +6,7 @@
 #define AT_DISCRETE_H
 
 #include "schedulers/alphas.h"
+#include "schedulers/respacing.h"
 #include "schedulers/scheduler.h"
 
 typedef enum at_prediction {
@@ -16,15 +17,6 @@ typedef enum at_prediction {
 } at_prediction;
 
 typedef enum at_step_spacing { AT_LEADING, AT_LINSPACE, AT_TRAILING } at_step_spacing;
-
-/* Other ways from the first sigma to the last. */
-typedef enum at_respacing {
-    AT_RESPACE_NONE,
-    AT_RESPACE_KARRAS,
-    AT_RESPACE_EXPONENTIAL,
-    AT_RESPACE_BETA,
-    AT_RESPACE_LU
-} at_respacing;
 
 typedef struct at_discrete {
     at_scheduler base;
@@ -52,8 +44,6 @@ void at_discrete_configure(at_context *cx, at_discrete *d, at_config *k, at_step
 /* thresholding, dynamic_thresholding_ratio, sample_max_value; clip_sample, clip_sample_range. */
 void at_discrete_configure_clean(at_context *cx, at_discrete *d, at_config *k, bool thresholds,
                                  bool clips);
-/* use_karras_sigmas, use_exponential_sigmas, use_beta_sigmas, and use_lu_lambdas where `lu`. */
-void at_discrete_configure_respacing(at_context *cx, at_discrete *d, at_config *k, bool lu);
 void at_discrete_destroy(at_context *cx, at_scheduler *s); /* a class's destroy */
 
 /* The place of an option's value among names (until NULL); the first is the default. */
@@ -79,8 +69,6 @@ float at_discrete_table_sigma(const at_discrete *d, int step);
 double at_discrete_sigma(const at_discrete *d, double timestep);
 /* And back, by the logarithm (_sigma_to_t). */
 double at_discrete_step_of_sigma(const at_discrete *d, double sigma);
-/* count sigmas from the highest x[0] to the lowest x[count - 1] in the way of d->respacing. */
-void at_discrete_respace(const at_discrete *d, double *x, int count, double high, double low);
 
 /* What a multi-step method keeps of the steps before, the newest first. */
 typedef struct at_history {

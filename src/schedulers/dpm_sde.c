@@ -19,7 +19,7 @@ static void configure(at_context *cx, at_scheduler *s, at_config *k)
     static const at_alphas_defaults betas = {0.00085, 0.012, "linear"};
     dpm_sde *m = (dpm_sde *)s;
     at_discrete_configure(cx, &m->base, k, AT_LINSPACE, &betas);
-    at_discrete_configure_respacing(cx, &m->base, k, false);
+    m->base.respacing = at_respacing_read(cx, k, false);
     double seed = at_config_number(cx, k, "noise_sampler_seed", -1.0);
     m->seeded = seed >= 0;
     if (seed >= 0x1p53)

@@ -20,7 +20,7 @@ static void configure(at_context *cx, at_scheduler *s, at_config *k)
     static const char *const types[] = {"discrete", "continuous", NULL};
     euler *m = (euler *)s;
     at_discrete_configure(cx, &m->base, k, AT_LINSPACE, &betas);
-    at_discrete_configure_respacing(cx, &m->base, k, false);
+    m->base.respacing = at_respacing_read(cx, k, false);
     m->sigmas.takes_sigmas = m->sigmas.takes_timesteps = true;
     m->sigmas.low = at_config_number(cx, k, "sigma_min", NAN);
     m->sigmas.high = at_config_number(cx, k, "sigma_max", NAN);
@@ -37,8 +37,8 @@ static void set_timesteps(at_context *cx, at_scheduler *s, const at_schedule_opt
     if (o->timesteps && m->continuous)
         at_fail(cx, AT_ERROR_ARGUMENT, "%s: takes no timesteps with continuous ones",
                 s->class->name);
-    if (at_ok(cx) && at_sigma_run_make(cx, s, o, &m->sigmas, &run) &&
-        at_scheduler_schedule(cx, s, run.count)) {
+    if (!at_ok(cx) || !at_sigma_run_make(cx, s, o, &m->sigmas, &run)) return;
+    if (at_scheduler_schedule(cx, s, run.count)) {
         for (int i = 0; i < run.count; i++) {
             s->sigmas[i] = (float)run.sigmas[i];
             s->timesteps[i] = m->continuous ? 0.25f * logf(s->sigmas[i]) : (float)run.timesteps[i];
@@ -48,8 +48,8 @@ static void set_timesteps(at_context *cx, at_scheduler *s, const at_schedule_opt
                                : low     ? at_discrete_table_sigma(&m->base, 0)
                                          : 0.0f;
         at_sigma_init_noise(s);
-        at_sigma_run_free(&run);
     }
+    at_sigma_run_free(&run);
 }
 
 static at_tensor *step(at_context *cx, at_scheduler *s, at_tensor *output, at_tensor *sample,

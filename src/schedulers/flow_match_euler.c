@@ -3,12 +3,10 @@
 
    Sigmas are computed as numpy computes them there: in f64, but in f32 where the caller gives
    sigmas or timesteps, each scalar then rounded to f32 first. */
-#include "schedulers/beta.h"
+#include "schedulers/respacing.h"
 #include "schedulers/scheduler.h"
 #include <math.h>
 #include <string.h>
-
-typedef enum spacing { SPACING_SHIFTED, SPACING_KARRAS, SPACING_EXPONENTIAL, SPACING_BETA } spacing;
 
 typedef struct flow_match {
     at_scheduler base;
@@ -19,7 +17,7 @@ typedef struct flow_match {
     bool time_shift_linear;
     bool invert_sigmas;
     bool stochastic_sampling;
-    spacing spacing;
+    at_respacing respacing;
     double sigma_max, sigma_min; /* of the schedule that it was trained on */
 } flow_match;
 
@@ -29,22 +27,6 @@ static flow_match *own(at_scheduler *s)
 }
 
 /* ---- configuration */
-
-static spacing read_spacing(at_context *cx, at_config *config)
-{
-    bool karras = at_config_bool(cx, config, "use_karras_sigmas", false);
-    bool exponential = at_config_bool(cx, config, "use_exponential_sigmas", false);
-    bool beta = at_config_bool(cx, config, "use_beta_sigmas", false);
-    if (karras + exponential + beta > 1)
-        at_fail(
-            cx, AT_ERROR_FORMAT,
-            "%s: only one of use_beta_sigmas, use_exponential_sigmas, use_karras_sigmas can be set",
-            at_config_what(config));
-    return karras        ? SPACING_KARRAS
-           : exponential ? SPACING_EXPONENTIAL
-           : beta        ? SPACING_BETA
-                         : SPACING_SHIFTED;
-}
 
 /* The noise level of a training timestep, in f32 as torch has it there. */
 static double trained_sigma(const flow_match *f, int timestep)
@@ -63,7 +45,7 @@ static void configure(at_context *cx, at_scheduler *s, at_config *config)
     f->use_dynamic_shifting = at_config_bool(cx, config, "use_dynamic_shifting", false);
     f->invert_sigmas = at_config_bool(cx, config, "invert_sigmas", false);
     f->stochastic_sampling = at_config_bool(cx, config, "stochastic_sampling", false);
-    f->spacing = read_spacing(cx, config);
+    f->respacing = at_respacing_read(cx, config, false);
 
     const char *type = at_config_text(cx, config, "time_shift_type", "exponential");
     f->time_shift_linear = strcmp(type, "linear") == 0;
@@ -110,22 +92,6 @@ static void shift_all(const flow_match *f, const at_schedule_options *o, double 
         x[i] = single ? 1.0f - (1.0f - (float)x[i]) / scale_f32 : 1.0 - (1.0 - x[i]) / scale;
 }
 
-/* Other ways from the first sigma to the last: Karras et al. 2022, equation 5; equal ratios; and
-   the quantiles of a beta distribution (Lee et al. 2024). */
-static void respace(spacing way, double *x, int count)
-{
-    enum { RHO = 7 };
-    double high = x[0], low = x[count - 1];
-    for (int i = 0; i < count && way != SPACING_SHIFTED; i++) {
-        double ramp = at_linspace(0.0, 1.0, i, count);
-        double a = pow(high, 1.0 / RHO), b = pow(low, 1.0 / RHO);
-        x[i] = way == SPACING_KARRAS ? pow(a + ramp * (b - a), RHO)
-               : way == SPACING_EXPONENTIAL
-                   ? exp(at_linspace(log(high), log(low), i, count))
-                   : low + at_beta_ppf(1.0 - ramp, 0.6, 0.6) * (high - low);
-    }
-}
-
 /* The noise levels before any shift: the caller's, those of the caller's timesteps, or equal parts
    of what was trained. */
 static void first_sigmas(const flow_match *f, const at_schedule_options *o, double *x, int count)
@@ -150,7 +116,7 @@ static void set_timesteps(at_context *cx, at_scheduler *s, const at_schedule_opt
     if (x && at_scheduler_schedule(cx, s, count)) {
         first_sigmas(f, o, x, count);
         shift_all(f, o, x, count, o->sigmas || o->timesteps);
-        respace(f->spacing, x, count);
+        at_respace(f->respacing, x, count, x[0], x[count - 1]);
         for (int i = 0; i < count; i++) {
             float sigma = f->invert_sigmas ? 1.0f - (float)x[i] : (float)x[i];
             s->sigmas[i] = sigma;

@@ -23,7 +23,7 @@ void at_lambda_configure(at_context *cx, at_lambda_solver *m, at_config *k,
 {
     at_discrete *d = &m->base;
     at_discrete_configure(cx, d, k, AT_LINSPACE, betas);
-    at_discrete_configure_respacing(cx, d, k, lu);
+    d->respacing = at_respacing_read(cx, k, lu);
     m->order = at_config_range(cx, k, "solver_order", 2, 1, AT_MOST_ORDER);
     m->lower_order_final = at_config_bool(cx, k, "lower_order_final", true);
     m->flow = at_config_bool(cx, k, "use_flow_sigmas", false);
@@ -91,7 +91,7 @@ static bool respaced_levels(at_context *cx, at_lambda_solver *m, int n)
     double high = isnan(m->high) ? at_discrete_table_sigma(d, d->trained - 1) : m->high;
     double low = isnan(m->low) ? at_discrete_table_sigma(d, 0) : m->low;
     bool rounds = d->respacing == AT_RESPACE_KARRAS || d->respacing == AT_RESPACE_LU;
-    at_discrete_respace(d, x, n, high, low);
+    at_respace(d->respacing, x, n, high, low);
     for (int i = 0; i < n; i++) {
         double t = at_discrete_step_of_sigma(d, x[i]);
         if (rounds && !(m->cosine && s->class == &at_dpm_multistep)) t = rint(t);

@@ -14,7 +14,7 @@ static void configure(at_context *cx, at_scheduler *s, at_config *k)
 {
     static const at_alphas_defaults betas = {0.0001, 0.02, "linear"};
     at_discrete_configure(cx, at_discrete_of(s), k, AT_LINSPACE, &betas);
-    at_discrete_configure_respacing(cx, at_discrete_of(s), k, false);
+    at_discrete_of(s)->respacing = at_respacing_read(cx, k, false);
 }
 
 static void reset(at_context *cx, at_scheduler *s)

@@ -46,8 +46,8 @@ bool at_sigma_run_make(at_context *cx, at_scheduler *s, const at_schedule_option
     if (!o->sigmas) fill(d, o, own, run);
     for (int i = 0; i < n && o->sigmas; i++) run->sigmas[i] = (float)o->sigmas[i];
     if (!o->sigmas && respaced)
-        at_discrete_respace(d, run->sigmas, n, isnan(own->high) ? run->sigmas[0] : own->high,
-                            isnan(own->low) ? run->sigmas[n - 1] : own->low);
+        at_respace(d->respacing, run->sigmas, n, isnan(own->high) ? run->sigmas[0] : own->high,
+                   isnan(own->low) ? run->sigmas[n - 1] : own->low);
     for (int i = 0; i < n && (o->sigmas || respaced); i++)
         run->timesteps[i] = at_discrete_step_of_sigma(d, run->sigmas[i]);
     return true;

@@ -320,9 +320,8 @@ static void configure(at_context *cx, at_config *k, at_module *module)
     c->quant_conv = at_config_bool(cx, k, "use_quant_conv", true);
     c->post_quant_conv = at_config_bool(cx, k, "use_post_quant_conv", true);
     c->mid_attention = at_config_bool(cx, k, "mid_block_add_attention", true);
-    const char *act = at_config_text(cx, k, "act_fn", "silu"), *what = at_config_what(k);
-    if (!at_activation_of(act, &c->activation))
-        at_fail(cx, AT_ERROR_UNSUPPORTED, "%s: \"act_fn\": \"%s\" is not supported", what, act);
+    c->activation = at_config_activation(cx, k, "act_fn", "silu");
+    const char *what = at_config_what(k);
     expect_blocks(cx, k, "down_block_types", "DownEncoderBlock2D", c->levels);
     expect_blocks(cx, k, "up_block_types", "UpDecoderBlock2D", c->levels);
     if (c->levels < 1 || c->sample_size < 1 || c->sample_size > 1 << 20 || c->scaling_factor == 0.0)

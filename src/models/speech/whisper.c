@@ -373,10 +373,7 @@ static void configure(at_context *cx, at_config *k, at_module *module)
     c->decoder_heads = at_config_range(cx, k, "decoder_attention_heads", 6, 1, 1024);
     c->encoder_inner = at_config_range(cx, k, "encoder_ffn_dim", 1536, 1, 1 << 20);
     c->decoder_inner = at_config_range(cx, k, "decoder_ffn_dim", 1536, 1, 1 << 20);
-    const char *act = at_config_text(cx, k, "activation_function", "gelu");
-    if (!at_activation_of(act, &c->activation))
-        at_fail(cx, AT_ERROR_UNSUPPORTED, "%s: \"activation_function\": \"%s\" is not supported",
-                at_config_what(k), act);
+    c->activation = at_config_activation(cx, k, "activation_function", "gelu");
     if (c->width % c->encoder_heads || c->width % c->decoder_heads)
         at_fail(cx, AT_ERROR_FORMAT, "%s: \"d_model\" must be a multiple of both numbers of heads",
                 at_config_what(k));

@@ -139,10 +139,7 @@ static void configure(at_context *cx, at_config *k, at_module *module)
     c->positions = at_config_range(cx, k, "max_position_embeddings", 512, 1, 1 << 20);
     c->types = at_config_range(cx, k, "type_vocab_size", 2, 1, 1 << 16);
     c->eps = at_config_number(cx, k, "layer_norm_eps", 1e-12);
-    const char *act = at_config_text(cx, k, "hidden_act", "gelu");
-    if (!at_activation_of(act, &c->activation))
-        at_fail(cx, AT_ERROR_UNSUPPORTED, "%s: \"hidden_act\": \"%s\" is not supported",
-                at_config_what(k), act);
+    c->activation = at_config_activation(cx, k, "hidden_act", "gelu");
     if (c->width % c->heads)
         at_fail(cx, AT_ERROR_FORMAT,
                 "%s: \"hidden_size\" must be a multiple of \"num_attention_heads\"",

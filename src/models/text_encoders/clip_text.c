@@ -142,10 +142,7 @@ static void configure(at_context *cx, at_config *k, at_module *module)
     c->positions = at_config_range(cx, k, "max_position_embeddings", 77, 1, 1 << 20);
     c->eps = at_config_number(cx, k, "layer_norm_eps", 1e-5);
     c->eos = at_config_int(cx, k, "eos_token_id", 49407);
-    const char *act = at_config_text(cx, k, "hidden_act", "quick_gelu");
-    if (!at_activation_of(act, &c->activation))
-        at_fail(cx, AT_ERROR_UNSUPPORTED, "%s: \"hidden_act\": \"%s\" is not supported",
-                at_config_what(k), act);
+    c->activation = at_config_activation(cx, k, "hidden_act", "quick_gelu");
     if (c->width % c->heads)
         at_fail(cx, AT_ERROR_FORMAT,
                 "%s: \"hidden_size\" must be a multiple of \"num_attention_heads\"",

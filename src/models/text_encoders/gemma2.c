@@ -245,10 +245,7 @@ static void configure(at_context *cx, at_config *k, at_module *module)
     c->logit_cap = (float)number_or_none(cx, k, "final_logit_softcapping", 30.0, 0.0);
     c->scale = (float)(1.0 / sqrt(at_config_range(cx, k, "query_pre_attn_scalar", 256, 1, 65536)));
     c->theta = configure_rope(cx, k);
-    const char *act = at_config_text(cx, k, "hidden_activation", "gelu_pytorch_tanh");
-    if (!at_activation_of(act, &c->activation))
-        at_fail(cx, AT_ERROR_UNSUPPORTED, "%s: \"hidden_activation\": \"%s\" is not supported",
-                at_config_what(k), act);
+    c->activation = at_config_activation(cx, k, "hidden_activation", "gelu_pytorch_tanh");
     if (c->heads % c->groups || c->head_dim % 2)
         at_fail(cx, AT_ERROR_FORMAT,
                 "%s: \"num_attention_heads\" must be a multiple of \"num_key_value_heads\", and "

@@ -1,5 +1,6 @@
 #include "models/unets/unet_2d_config.h"
 #include "base/base.h"
+#include "models/module.h"
 #include <string.h>
 
 enum { LEVELS = AT_UNET_MAX_LEVELS, LAYERS = AT_UNET_MAX_LAYERS, MOST_DEPTH = 100 };
@@ -147,17 +148,6 @@ static void read_blocks(at_context *cx, at_config *k, at_unet_config *c)
 
 /* ---- the rest */
 
-static at_activation read_activation(at_context *cx, at_config *k, const char *key,
-                                     const char *fallback)
-{
-    at_activation activation = AT_IDENTITY;
-    const char *name = at_config_text(cx, k, key, fallback);
-    if (name && !at_activation_of(name, &activation))
-        at_fail(cx, AT_ERROR_UNSUPPORTED, "%s: \"%s\": \"%s\" is not supported", at_config_what(k),
-                key, name);
-    return activation;
-}
-
 static const char *const class_embed_names[] = {
     [AT_UNET_CLASS_NONE] = "none",
     [AT_UNET_CLASS_TABLE] = "num_class_embeds",
@@ -190,8 +180,8 @@ static void read_conditions(at_context *cx, at_config *k, at_unet_config *c)
     c->time_dim = at_config_range(cx, k, "time_embedding_dim", 0, 0, MOST);
     if (!c->time_dim) c->time_dim = 4 * c->channels[0];
     c->time_cond_dim = at_config_range(cx, k, "time_cond_proj_dim", 0, 0, MOST);
-    c->post_activation = read_activation(cx, k, "timestep_post_act", NULL);
-    c->embedding_activation = read_activation(cx, k, "time_embedding_act_fn", NULL);
+    c->post_activation = at_config_activation(cx, k, "timestep_post_act", NULL);
+    c->embedding_activation = at_config_activation(cx, k, "time_embedding_act_fn", NULL);
     c->flip_sin_to_cos = at_config_bool(cx, k, "flip_sin_to_cos", true);
     c->freq_shift = at_config_number(cx, k, "freq_shift", 0);
     c->classes = at_config_range(cx, k, "num_class_embeds", 0, 0, MOST);
@@ -262,7 +252,7 @@ void at_unet_config_read(at_context *cx, at_config *k, at_unet_config *c)
     c->eps = at_config_number(cx, k, "norm_eps", 1e-5);
     c->mid_scale = at_config_number(cx, k, "mid_block_scale_factor", 1);
     c->center_input_sample = at_config_bool(cx, k, "center_input_sample", false);
-    c->activation = read_activation(cx, k, "act_fn", "silu");
+    c->activation = at_config_activation(cx, k, "act_fn", "silu");
     const char *shift = at_config_text(cx, k, "resnet_time_scale_shift", "default");
     c->scale_shift = strcmp(shift, "scale_shift") == 0;
     if (!c->scale_shift)
