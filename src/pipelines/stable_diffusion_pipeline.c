@@ -34,13 +34,19 @@ static bool settle(at_pipeline *pipeline, at_generate_options *o, int scale)
     return at_sd_settle(pipeline, o, scale, 7.5, o->mask ? 1.0 : 0.8);
 }
 
+static void prepare(at_latent_run *r)
+{
+    if (r->options->mask) at_pndm_skip_prk(r->scheduler); /* as the reference's inpainting class */
+    at_sd_prepare(r);
+}
+
 static at_generation *generate(at_pipeline *pipeline, const at_generate_options *options)
 {
     static const at_latent_class class = {.size = sizeof(at_sd_run),
                                           .starts = true,
                                           .settle = settle,
                                           .encode = encode,
-                                          .prepare = at_sd_prepare,
+                                          .prepare = prepare,
                                           .denoise = at_sd_denoise};
     return at_latent_generate(pipeline, options, &class);
 }

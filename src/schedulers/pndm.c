@@ -28,6 +28,11 @@ static void configure(at_context *cx, at_scheduler *s, at_config *k)
                 at_config_what(k));
 }
 
+void at_pndm_skip_prk(at_scheduler *s)
+{
+    if (s && s->class == &at_pndm) ((pndm *)s)->skip_prk = true;
+}
+
 static void keep(at_context *cx, at_tensor **slot, at_tensor *x)
 {
     at_tensor_release(cx, *slot);

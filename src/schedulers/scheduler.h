@@ -87,6 +87,9 @@ bool at_scheduler_set_timesteps(at_context *cx, at_scheduler *s,
 /* Makes `index` the next step (set_begin_index); 0 after set_timesteps. */
 bool at_scheduler_start(at_context *cx, at_scheduler *s, int index);
 
+/* PNDM without its Runge-Kutta steps, whatever its file says; nothing for the others. */
+void at_pndm_skip_prk(at_scheduler *s);
+
 /* The sample as the model wants it at the next step. */
 at_tensor *at_scheduler_scale_input(at_context *cx, at_scheduler *s, at_tensor *sample);
 

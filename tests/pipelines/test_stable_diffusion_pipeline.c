@@ -8,14 +8,14 @@
 static void test_first(void **state)
 {
     (void)state;
-    run_folder(TINY, "StableDiffusionPipeline", 7);
+    run_folder(TINY, "StableDiffusionPipeline", 28);
 }
 
 /* Nine channels, v-prediction */
 static void test_inpainting_model(void **state)
 {
     (void)state;
-    run_folder(TINY "_inpaint", "StableDiffusionInpaintPipeline", 2);
+    run_folder(TINY "_inpaint", "StableDiffusionInpaintPipeline", 3);
 }
 
 static void test_distilled(void **state)

@@ -51,7 +51,7 @@ FOLDERS = {
             *(dict(prompt="a hen", width=32, height=32, steps=5, guidance=3.0, seed=40 + i, sampler=name, init="init.png",
                    strength=0.65) for i, name in enumerate(("pndm", "euler_a", "heun", "dpmpp_2m", "unipc", "lcm"))),
             *(dict(prompt="a hen", width=24, height=48, steps=6, guidance=3.0, seed=50 + i, sampler=name, strength=0.5,
-                   **PAINT) for i, name in enumerate(("ddim", "euler", "heun", "lms", "dpmpp_2m"))),
+                   **PAINT) for i, name in enumerate(("ddim", "euler", "heun", "lms", "dpmpp_2m", "pndm"))),
         ]),
     "sd_tiny_inpaint": dict(  # as Stable Diffusion 2: v, linear projections
         seed=2100, scheduler=SD_BETAS | dict(prediction_type="v_prediction"),
@@ -63,6 +63,7 @@ FOLDERS = {
                  **PAINT),
             dict(prompt="a hen", negative="a fox", width=64, height=32, steps=5, guidance=3.0, seed=4, strength=0.5, count=2,
                  **PAINT),
+            dict(prompt="a hen", width=32, height=24, steps=4, guidance=3.0, seed=5, strength=0.8, sampler="pndm", **PAINT),
         ]),
     "sd_tiny_distilled": dict(  # guidance is an input
         seed=2200, scheduler=SD_BETAS, clips=(dict(hidden_size=16, num_attention_heads=2, hidden_act="gelu"),),
