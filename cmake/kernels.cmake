@@ -1,5 +1,7 @@
 # The processor tables. src/kernels/cpu/simd/*.c is vector code written once and compiled for every
 # instruction set (AT_SIMD names it: avx2, avx512, neon); x86/*_avx2.c and x86/*_avx512.c, arm/*_neon.c are written for one.
+include(CheckCCompilerFlag)
+
 function(atelier_add_kernels target)
     string(TOLOWER "${CMAKE_SYSTEM_PROCESSOR}" processor)
     if(processor MATCHES "x86_64|amd64")
@@ -12,6 +14,12 @@ function(atelier_add_kernels target)
         set(flags_avx512vnni ${flags_avx512} -mavx512vnni)
         set(folder x86)
         set(own_sets avx2 avx512 avx512bf16 avx512vnni)
+        check_c_compiler_flag("-mamx-tile -mamx-bf16 -mamx-int8" compiler_has_amx)
+        if(compiler_has_amx)
+            list(APPEND own_sets amx)
+            set(flags_amx ${flags_avx512} -mamx-tile -mamx-bf16 -mamx-int8)
+            target_compile_definitions(atelier_options INTERFACE AT_KERNELS_amx)
+        endif()
     elseif(processor MATCHES "aarch64|arm64")
         set(sets neon)
         set(flags_neon "")

@@ -26,16 +26,39 @@ LOOP(f32_512, "vfmadd231ps", "zmm")
 LOOP(bf16_512, "vdpbf16ps", "zmm")
 LOOP(int8_512, "vpdpbusd", "zmm")
 
-/* 1e9 operations a second of all threads, each instruction doing `operations`. */
-static double rate(at_context *cx, void (*loop)(long count), int operations)
+#if defined(AT_KERNELS_amx)
+
+/* Four sums of 16x16, all registers 16 rows of 64 zeros. */
+#define TILE(op, i) op " %%tmm7, %%tmm6, %%tmm" #i "\n"
+#define TILES(name, op)                                                                         \
+    static void name(long count)                                                                \
+    {                                                                                           \
+        static const struct {                                                                   \
+            uint8_t palette, reserved[15];                                                      \
+            uint16_t row_bytes[16];                                                             \
+            uint8_t rows[16];                                                                   \
+        } shape = {1, {0}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16}}; \
+        __asm__ volatile("ldtilecfg %1\n1:\n" TILE(op, 0) TILE(op, 1) TILE(op, 2)               \
+                             TILE(op, 3) "dec %0\njnz 1b\ntilerelease"                          \
+                         : "+r"(count)                                                          \
+                         : "m"(shape)                                                           \
+                         : "cc");                                                               \
+    }
+
+TILES(bf16_tiles, "tdpbf16ps")
+TILES(int8_tiles, "tdpbssd")
+
+#endif
+
+/* 1e9 operations a second of all threads, each of `count` rounds of a loop doing `operations`. */
+static double rate(at_context *cx, void (*loop)(long count), long count, double operations)
 {
-    enum { ROUNDS = 1 << 22 };
     double best = 0;
     for (int i = 0; i < 3; i++) {
         double start = at_clock();
 #pragma omp parallel num_threads(cx->threads)
-        loop(ROUNDS);
-        double now = 12.0 * ROUNDS * operations * cx->threads / (at_clock() - start) / 1e9;
+        loop(count);
+        double now = (double)count * operations * cx->threads / (at_clock() - start) / 1e9;
         best = AT_MAX(best, now);
     }
     return best;
@@ -43,11 +66,21 @@ static double rate(at_context *cx, void (*loop)(long count), int operations)
 
 static void measure_arithmetic(at_context *cx, at_peaks *peaks)
 {
-    bool wide = strcmp(cx->kernels->name, "avx512") == 0;
+    enum { VECTORS = 12, ROUNDS = 1 << 22, TILE_ROUNDS = 1 << 20 };
+    bool tiles = strcmp(cx->kernels->name, "amx") == 0;
+    bool wide = tiles || strcmp(cx->kernels->name, "avx512") == 0;
     if (strcmp(cx->kernels->name, "generic") == 0) return;
-    peaks->f32 = wide ? rate(cx, f32_512, 32) : rate(cx, f32_256, 16);
-    if (wide && at_cpu_has_avx512bf16()) peaks->bf16 = rate(cx, bf16_512, 64);
-    if (wide && at_cpu_has_avx512vnni()) peaks->int8 = rate(cx, int8_512, 128);
+    peaks->f32 =
+        wide ? rate(cx, f32_512, ROUNDS, VECTORS * 32) : rate(cx, f32_256, ROUNDS, VECTORS * 16);
+#if defined(AT_KERNELS_amx)
+    if (tiles) {
+        peaks->bf16 = rate(cx, bf16_tiles, TILE_ROUNDS, 4 * 16 * 16 * 64);
+        peaks->int8 = rate(cx, int8_tiles, TILE_ROUNDS, 4 * 16 * 16 * 128);
+        return;
+    }
+#endif
+    if (wide && at_cpu_has_avx512bf16()) peaks->bf16 = rate(cx, bf16_512, ROUNDS, VECTORS * 64);
+    if (wide && at_cpu_has_avx512vnni()) peaks->int8 = rate(cx, int8_512, ROUNDS, VECTORS * 128);
 }
 
 #else

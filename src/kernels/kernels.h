@@ -1,7 +1,7 @@
 /* One table of kernels a device. On the CPU the table is filled with plain C (cpu/generic: the
    meaning of each operation), then overridden by what the processor has: vector code compiled for
    each instruction set (cpu/simd), and kernels written for one (cpu/x86, cpu/arm).
-   ATELIER_CPU=generic|avx2|avx512 forces a table.
+   ATELIER_CPU=generic|avx2|avx512|amx forces a table.
 
    A kernel may rely on what its operation has checked: shapes fit, out is contiguous, nothing is
    NULL but what is marked optional. It uses cx for threads (cx->threads, OpenMP) and scratch
@@ -65,7 +65,7 @@ typedef struct at_attention_args {
 } at_attention_args;
 
 typedef struct at_kernels {
-    const char *name; /* "generic", "avx2", "avx512", "neon" */
+    const char *name; /* "generic", "avx2", "avx512", "amx", "neon" */
 
     void (*matmul)(at_context *cx, const at_matmul_args *args);
     void (*conv)(at_context *cx, const at_conv_args *args);
@@ -148,6 +148,7 @@ at_precision at_precision_of(const at_context *cx);
 void at_kernels_generic(at_kernels *table);
 void at_kernels_avx2(at_kernels *table);   /* x86 builds only */
 void at_kernels_avx512(at_kernels *table); /* also looks for bf16 and vnni */
+void at_kernels_amx(at_kernels *table);    /* avx512 with tiles for the products */
 void at_kernels_neon(at_kernels *table);
 
 /* at_run(cx, gated_add, out, x, gate, y): the device's kernel, unless something failed before. */

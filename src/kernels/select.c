@@ -4,6 +4,12 @@
 #include <string.h>
 
 #if defined(AT_KERNELS_x86)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+#if defined(AT_KERNELS_x86)
 
 /* The compiler's check covers the registers that the system saves (xgetbv) as well. */
 static bool has_avx2(void)
@@ -26,6 +32,25 @@ bool at_cpu_has_avx512bf16(void)
 bool at_cpu_has_avx512vnni(void)
 {
     return has_avx512() && __builtin_cpu_supports("avx512vnni");
+}
+
+/* The system must save the tiles (xgetbv) and grant this process their use: once asked for, it
+   holds for all threads. Some sandboxes and old kernels refuse. */
+static bool may_use_tiles(void)
+{
+    enum { REQUEST = 0x1023 /* ARCH_REQ_XCOMP_PERM */, TILE_DATA = 18, TILES = 3 << 17 };
+    unsigned low, high;
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (low & TILES) == TILES && syscall(SYS_arch_prctl, REQUEST, TILE_DATA) == 0;
+}
+
+/* Not every compiler's __builtin_cpu_supports knows amx. */
+bool at_cpu_has_amx(void)
+{
+    enum { BF16 = 1 << 22, TILE = 1 << 24, INT8 = 1 << 25, ALL = BF16 | TILE | INT8 };
+    unsigned a, b, c, d;
+    return at_cpu_has_avx512bf16() && at_cpu_has_avx512vnni() &&
+           __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & ALL) == ALL && may_use_tiles();
 }
 
 #elif defined(AT_KERNELS_arm)
@@ -53,6 +78,9 @@ static struct {
 #if defined(AT_KERNELS_x86)
     {.name = "avx2", .has = has_avx2, .fill = at_kernels_avx2},
     {.name = "avx512", .has = has_avx512, .fill = at_kernels_avx512},
+#if defined(AT_KERNELS_amx)
+    {.name = "amx", .has = at_cpu_has_amx, .fill = at_kernels_amx},
+#endif
 #elif defined(AT_KERNELS_arm)
     {.name = "neon", .has = has_neon, .fill = at_kernels_neon},
 #endif
@@ -79,7 +107,8 @@ static void select_forced(at_context *cx, const char *name)
         return;
     }
     at_fail(cx, AT_ERROR_UNSUPPORTED,
-            "ATELIER_CPU=%s: this build has no such table (generic, avx2, avx512, neon)", name);
+            "ATELIER_CPU=%s: this build has no such table (generic, avx2, avx512, amx, neon)",
+            name);
 }
 
 void at_kernels_select(at_context *cx)

@@ -264,9 +264,13 @@ void at_packed_attention(at_context *cx, const at_attention_args *a)
     if (f.packed && memory) {
         int64_t all = a->batch * a->groups;
 #pragma omp parallel num_threads(f.threads)
-        for (int64_t first = 0; first < all; first += f.pairs)
-            run_pairs(cx, &f, first, AT_MIN(f.pairs, all - first),
-                      memory + omp_get_thread_num() * each);
+        {
+            at_gemm_begin(f.gemm);
+            for (int64_t first = 0; first < all; first += f.pairs)
+                run_pairs(cx, &f, first, AT_MIN(f.pairs, all - first),
+                          memory + omp_get_thread_num() * each);
+            at_gemm_end(f.gemm);
+        }
     }
     at_scratch_free(cx, memory);
     at_scratch_free(cx, f.packed);

@@ -372,6 +372,7 @@ static void run(at_context *cx, const direct *p)
 #pragma omp parallel num_threads(p->threads)
         {
             uint32_t *mine = own + omp_get_thread_num() * each;
+            at_gemm_begin(p->gemm);
             memset(mine, 0, (size_t)pixels * sizeof *mine); /* what only fills up a tile */
             for (int64_t start = 0; start < p->out; start += p->strip) {
                 pack_strip(cx, p, start, packed);
@@ -382,6 +383,7 @@ static void run(at_context *cx, const direct *p)
                         run_job(cx, p, i / acrosses, start, i % acrosses * p->columns, packed,
                                 mine);
             }
+            at_gemm_end(p->gemm);
         }
     }
     at_scratch_free(cx, own);

@@ -289,9 +289,11 @@ void at_product_run(at_context *cx, const at_product *p)
 #pragma omp parallel num_threads(l.threads)
         {
             uint32_t *mine = all + omp_get_thread_num() * own;
+            at_gemm_begin(p->gemm);
             if (l.small) run_small(cx, p, &l, ours, mine);
             for (int64_t start = 0; start < p->m && !l.small; start += l.strip)
                 run_strip(cx, p, &l, start, ours, mine);
+            at_gemm_end(p->gemm);
         }
     }
     at_scratch_free(cx, all);

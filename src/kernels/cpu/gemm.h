@@ -14,7 +14,7 @@
 #include "kernels/kernels.h"
 
 enum {
-    AT_GEMM_MOST_ROWS = 16,    /* bounds of a register tile */
+    AT_GEMM_MOST_ROWS = 32,    /* bounds of a register tile */
     AT_GEMM_MOST_COLUMNS = 32, /* and what buffers are made for */
     AT_GEMM_VALUES = 1024,     /* most values of k in one block */
     AT_GEMM_WORDS = 520,       /* and most words */
@@ -43,6 +43,10 @@ typedef struct at_gemm {
     void (*column_words)(int64_t rows, int64_t columns, const float *in, int64_t stride,
                          uint32_t *panel);
 
+    /* NULL, or what a thread calls before its first tile and after its last */
+    void (*begin)(void);
+    void (*end)(void);
+
     /* c[rows][columns] (+)= a[rows][count] panel[count][columns], a and c with strides in words */
     void (*tile)(int64_t count, const uint32_t *a, int64_t a_stride, const uint32_t *panel,
                  float *c, int64_t c_stride, bool add);
@@ -61,6 +65,17 @@ typedef struct at_gemm {
 } at_gemm;
 
 extern const at_gemm at_gemm_avx512bf16, at_gemm_avx512vnni;
+at_gemm at_gemm_amxbf16(void);
+
+static inline void at_gemm_begin(const at_gemm *g)
+{
+    if (g->begin) g->begin();
+}
+
+static inline void at_gemm_end(const at_gemm *g)
+{
+    if (g->end) g->end();
+}
 
 /* cpu/simd/gemm_f32.c: moving words is the same for all precisions of a set. */
 void at_simd_interleave_avx2(int64_t count, const void *const *row, uint32_t *panel);

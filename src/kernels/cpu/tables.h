@@ -33,5 +33,6 @@ void at_simd_products_neon(at_kernels *table);
 /* Instructions beyond the sets. */
 bool at_cpu_has_avx512bf16(void);
 bool at_cpu_has_avx512vnni(void);
+bool at_cpu_has_amx(void);
 
 #endif

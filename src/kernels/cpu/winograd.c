@@ -256,6 +256,7 @@ void at_winograd_conv(at_context *cx, const at_conv_args *a)
 #pragma omp parallel num_threads(cx->threads)
         {
             uint32_t *mine = own + omp_get_thread_num() * each;
+            at_gemm_begin(w.gemm);
             for (int64_t start = 0; start < a->out_channels; start += w.strip) {
                 pack_strip(cx, &w, start, packed, mine);
                 memset(mine, 0, (size_t)(POINTS * w.rows * w.a_stride) * sizeof *mine);
@@ -267,6 +268,7 @@ void at_winograd_conv(at_context *cx, const at_conv_args *a)
                         run_job(cx, &w, start, i / acrosses * w.rows, i % acrosses * w.columns,
                                 packed, mine);
             }
+            at_gemm_end(w.gemm);
         }
     }
     at_scratch_free(cx, own);
