@@ -14,6 +14,15 @@ static void on_signal(int number)
     at_cancel(running);
 }
 
+/* What a mapped file that shrinks, or a disk that fails, looks like to whoever reads it. */
+static void on_lost_page(int number)
+{
+    static const char message[] =
+        "atelier: a file became shorter while it was read, or its disk failed\n";
+    if (write(STDERR_FILENO, message, sizeof message - 1) < 0) _exit(128 + number);
+    _exit(CLI_FAILED);
+}
+
 void cli_session_begin(cli_session *s, const cli_arguments *a)
 {
     static const at_device devices[] = {AT_DEVICE_AUTO, AT_DEVICE_CPU, AT_DEVICE_CUDA};
@@ -33,6 +42,7 @@ void cli_session_begin(cli_session *s, const cli_arguments *a)
     struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGBUS, &(struct sigaction){.sa_handler = on_lost_page}, NULL);
 }
 
 int cli_session_end(cli_session *s)

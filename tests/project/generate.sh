@@ -93,6 +93,17 @@ for try in 1 2 3; do
     [ $try -lt 3 ] || fail "Ctrl-C took $took ms"
 done
 rm tiny
+
+# A model's file cut off under a run: said, exit code 1, nothing left.
+cp -rL ../tiny ../cut && chmod -R u+w ../cut
+"$build/atelier" generate -m ../cut -q -W 32 -H 48 --steps 10000 -n 20 "a red heart" 2>../err &
+process=$!
+sleep 1
+: >../cut/transformer/diffusion_pytorch_model.safetensors
+wait $process
+code=$?
+[ $code -eq 1 ] || fail "a file cut off: exit code $code"
+grep -q '^atelier: a file became shorter' ../err || fail "a file cut off: $(cat ../err)"
 [ -z "$(ls -A)" ] || fail "left behind: $(ls -A)"
 
 if "$build/atelier" list | grep -q '(the default)$'; then
