@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FOLDERS = AT_SHARE_FOLDERS - 2 };
+enum { FOLDERS = AT_SHARE_FOLDERS - 3 };
 
 /* The folder of a file: "/usr/bin" of "/usr/bin/atelier". */
 static char *folder_of(at_context *cx, const char *path)
@@ -39,10 +39,13 @@ int at_share_folders(at_context *cx, char **folders)
     free(real);
     folders[count++] = at_copy_text(cx, AT_DATA_FOLDER "/models");
     const char *own = getenv("ATELIER_HOME"), *home = getenv("HOME");
-    if (own && *own)
-        folders[count++] = at_path_join(cx, own, "models");
-    else if (home && *home)
-        folders[count++] = at_path_join(cx, home, ".cache/atelier/models");
+    char *own_home = own && *own     ? at_copy_text(cx, own)
+                     : home && *home ? at_path_join(cx, home, ".cache/atelier")
+                                     : NULL;
+    if (own_home) {
+        folders[count++] = at_path_join(cx, own_home, "models");
+        folders[count++] = own_home;
+    }
     return count;
 }
 

@@ -4,12 +4,12 @@
 
 #include "base/base.h"
 
-enum { AT_SHARE_FOLDERS = 14 };
+enum { AT_SHARE_FOLDERS = 15 };
 
 /* Every folder that may hold models: share/atelier/models and models beside and above the program
    and the library (installed, and in the build tree), the share folder that the build was
-   configured for, ${ATELIER_HOME:-~/.cache/atelier}/models. Gives their number; the caller frees
-   each. */
+   configured for, ${ATELIER_HOME:-~/.cache/atelier}/models, and that without models. Gives their
+   number; the caller frees each. */
 int at_share_folders(at_context *cx, char **folders);
 
 /* The first folder of this name in one of them; the caller frees it. */

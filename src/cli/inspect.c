@@ -234,6 +234,10 @@ static void inspect_weights(cli_session *s, const char *path)
 {
     part parts[PARTS];
     char *kind = at_folder_exists(path) ? at_model_kind(s->cx, path) : NULL;
+    if (kind && strcmp(kind, "unknown") == 0) { /* the tensors may tell */
+        at_free(kind);
+        kind = NULL;
+    }
     int count = open_parts(s->cx, path, kind, parts);
     const char *what = kind || !count ? kind : parts[0].kind;
     if (at_ok(s->cx) && s->json)

@@ -32,7 +32,7 @@ static float scale_at(const at_scales *s, int64_t i)
     float value = 0;
     size_t size = at_dtype_block_bytes(s->dtype);
     at_convert(s->dtype, s->data + (size_t)i * size, AT_F32, &value, 1);
-    return value;
+    return s->divides ? 1.0f / value : value;
 }
 
 static float absmax_at(const at_four_bits *f, int64_t block)

@@ -10,6 +10,7 @@ typedef struct at_scales {
     const uint8_t *data; /* NULL: none */
     at_dtype dtype;
     int64_t count;
+    bool divides; /* the elements are divided by them */
 } at_scales;
 
 /* bitsandbytes' codes of four bits: `map` has the values; absmax one for each `block` elements, in

@@ -68,7 +68,7 @@ static const uint8_t *bytes_of(const at_weight *w)
 static at_scales scales_of(const at_weight *w)
 {
     if (!w || w->coding || at_dtype_block(w->dtype) > 1 || !w->bytes) return (at_scales){0};
-    return (at_scales){bytes_of(w), w->dtype, elements_of(w)};
+    return (at_scales){bytes_of(w), w->dtype, elements_of(w), false};
 }
 
 static at_coding *new_coding(joiner *j)

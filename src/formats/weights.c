@@ -1,5 +1,6 @@
 #include "formats/weights.h"
 #include "base/map.h"
+#include "formats/ctranslate2.h"
 #include "formats/gguf.h"
 #include "formats/quantised.h"
 #include "formats/safetensors.h"
@@ -88,7 +89,7 @@ static at_weight_file *open_file(at_context *cx, const char *path)
     if (!mapping) return NULL;
     bool gguf = begins(mapping, "GGUF", 4),
          zip = begins(mapping, "PK\3\4", 4) || begins(mapping, "PK\5\6", 4);
-    bool pickle = at_torch_is_pickle(mapping);
+    bool pickle = at_torch_is_pickle(mapping), ctranslate2 = at_ctranslate2_is(mapping);
     bool tar = mapping->size > 262 && memcmp(mapping->data + 257, "ustar", 5) == 0;
     at_mapping_release(mapping);
     if (tar)
@@ -96,6 +97,7 @@ static at_weight_file *open_file(at_context *cx, const char *path)
                        "%s: a tar archive (files of PyTorch before 0.1.10 are not read)", path);
     if (gguf) return at_gguf_open(cx, path);
     if (zip) return at_torch_open_zip(cx, path);
+    if (ctranslate2) return at_ctranslate2_open(cx, path);
     return pickle ? at_torch_open_pickle(cx, path) : at_safetensors_open(cx, path);
 }
 
@@ -220,6 +222,9 @@ static char *find_in_folder(at_context *cx, const char *folder)
                 if (!path || at_file_exists(path)) return path;
                 at_free(path);
             }
+    char *ctranslate2 = at_path_join(cx, folder, "model.bin");
+    if (!ctranslate2 || at_file_exists(ctranslate2)) return ctranslate2;
+    at_free(ctranslate2);
     return NULL;
 }
 
@@ -250,7 +255,8 @@ at_weights *at_weights_open(at_context *cx, const char *path)
         if (!inside)
             at_fail(cx, AT_ERROR_FILE,
                     "%s: no weights here (expected diffusion_pytorch_model.safetensors, "
-                    "model.safetensors, pytorch_model.bin or the index of their shards)",
+                    "model.safetensors, pytorch_model.bin or the index of their shards, or "
+                    "CTranslate2's model.bin)",
                     path);
         at_free(inside);
     } else if (fine) {

@@ -23,7 +23,7 @@ typedef struct at_weights at_weights;
 /* path: a file of weights (safetensors, GGUF), the index.json of a sharded checkpoint, or a folder
    that has one of them under the names that Diffusers and Transformers give:
    diffusion_pytorch_model or model, with no variant, or else with one of fp16, bf16, fp32, ema,
-   non_ema ("model.fp16.safetensors"). The context owns the set. */
+   non_ema ("model.fp16.safetensors"), or else CTranslate2's model.bin. The context owns the set. */
 at_weights *at_weights_open(at_context *cx, const char *path);
 void at_weights_free(at_weights *weights); /* tensors got from it stay valid; NULL is fine */
 

@@ -53,16 +53,19 @@ char *at_model_find(at_context *cx, const char *model)
 char *at_model_kind(at_context *cx, const char *folder)
 {
     static const struct {
-        const char *file, *key;
-    } places[] = {{"model_index.json", "_class_name"},
-                  {"config.json", "_class_name"},
-                  {"config.json", "architectures"}};
+        const char *file, *key, *meaning; /* NULL: the value says it */
+    } places[] = {{"model_index.json", "_class_name", NULL},
+                  {"config.json", "_class_name", NULL},
+                  {"config.json", "architectures", NULL},
+                  {"config.json", "alignment_heads", "WhisperForConditionalGeneration"}};
     for (size_t i = 0; i < AT_COUNT(places); i++) {
         char *file = at_path_join(cx, folder, places[i].file);
         cJSON *json = at_file_exists(file) ? at_json_read(cx, file) : NULL;
         const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, places[i].key);
         if (cJSON_IsArray(item)) item = item->child;
-        char *kind = cJSON_IsString(item) ? at_copy_text(cx, item->valuestring) : NULL;
+        const char *said =
+            item && places[i].meaning ? places[i].meaning : cJSON_GetStringValue(item);
+        char *kind = said ? at_copy_text(cx, said) : NULL;
         cJSON_Delete(json);
         at_free(file);
         if (kind || at_failed(cx)) return kind;

@@ -2,7 +2,8 @@
 
    A model is named by its folder under one of these, in this order: share/atelier/models and models
    beside and above the program and the library (installed, and in the build tree), the share folder
-   that the build was configured for, and ${ATELIER_HOME:-~/.cache/atelier}/models. */
+   that the build was configured for, ${ATELIER_HOME:-~/.cache/atelier}/models and
+   ${ATELIER_HOME:-~/.cache/atelier}. */
 #ifndef AT_MODELS_H
 #define AT_MODELS_H
 
@@ -27,7 +28,8 @@ int at_models_list(at_context *cx, at_model_entry **entries);
 void at_models_list_free(at_model_entry *entries, int count);
 
 /* What a folder says that it is: the class of a Diffusers folder's model_index.json, the class or
-   architecture of a config.json; "unknown" otherwise. The caller frees it. */
+   architecture of a config.json, that of CTranslate2's Whisper by what its config.json has instead;
+   "unknown" otherwise. The caller frees it. */
 char *at_model_kind(at_context *cx, const char *folder);
 
 /* What a set of weights without a description looks like, by its tensors' names: the class

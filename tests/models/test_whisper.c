@@ -1,3 +1,4 @@
+#include "models/layouts/layout.h"
 #include "models/speech/whisper.h"
 #include "networks.h"
 
@@ -99,6 +100,41 @@ static void test_networks(void **state)
     }
 }
 
+/* The same network from CTranslate2's files: within what their types lose. */
+static void test_ctranslate2(void **state)
+{
+    static const struct {
+        const char *name;
+        double most;
+    } cases[] = {{"whisper_tiny_float16", 5e-3}, {"whisper_tiny_int8", 5e-2}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        network n = network_open("whisper_tiny", "io");
+        char path[512];
+        snprintf(path, sizeof path, "%s/networks/%s/model.bin", AT_FIXTURES, cases[i].name);
+        at_weights *weights = at_weights_open(n.cx, path);
+        at_layout *layout = at_layout_of(n.cx, weights);
+        at_layout_part *part = at_layout_find(layout, "whisper");
+        assert_non_null(part);
+        char *json = cJSON_PrintUnformatted(part->config);
+        at_config *config = at_config_parse(n.cx, json, strlen(json), path);
+        at_module_free(n.module);
+        n.module = at_module_load_weights(n.cx, config, part->weights, path, NULL);
+        assert_fine(n.cx);
+        assert_int_equal(at_whisper_info_of(n.module).heads, 4);
+        at_tensor *mel = fixture(n.cx, n.io, "input.input_features");
+        at_tensor *ids = at_cast(n.cx, fixture(n.cx, n.io, "input.decoder_input_ids"), AT_I32);
+        at_whisper_cache *c = at_whisper_cache_new(n.cx, n.module, encode(&n, mel), 1);
+        at_tensor *logits = at_whisper_decode(n.cx, n.module, c, ids, true);
+        assert_parity(n.cx, logits, fixture(n.cx, n.io, "output.logits"), cases[i].most);
+        at_whisper_cache_free(c);
+        at_config_free(config);
+        cJSON_free(json);
+        at_layout_free(layout);
+        network_close(n);
+    }
+}
+
 /* What does not fit is an error, not a crash. */
 static void test_refuses(void **state)
 {
@@ -120,6 +156,7 @@ static void test_refuses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_networks),
+                                       cmocka_unit_test(test_ctranslate2),
                                        cmocka_unit_test(test_refuses)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

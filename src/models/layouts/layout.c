@@ -275,6 +275,7 @@ static const struct place {
     {AT_PART_T5, "", "text_encoder_2"},
     {AT_PART_GEMMA2, "text_encoders.gemma2_2b.transformer.", "text_encoder"},
     {AT_PART_GEMMA2, "", "text_encoder"},
+    {AT_PART_WHISPER, "", "whisper"},
 };
 
 static const char *const class_names[AT_PART_KINDS] = {
@@ -289,6 +290,7 @@ static const char *const class_names[AT_PART_KINDS] = {
     [AT_PART_SD3] = "SD3Transformer2DModel",
     [AT_PART_AURAFLOW] = "AuraFlowTransformer2DModel",
     [AT_PART_UMT5] = "UMT5EncoderModel",
+    [AT_PART_WHISPER] = "WhisperForConditionalGeneration",
 };
 
 /* A place that a file has. */

