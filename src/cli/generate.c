@@ -360,8 +360,9 @@ static const cli_option sampling_options[] = {
     {"skip-guidance-start", 0, CLI_NUMBER, "F", "after this share of the steps", "0.01", 0, 1},
     {"skip-guidance-stop", 0, CLI_NUMBER, "F", "and up to this", "0.2", 0, 1},
     {"sampler", 0, CLI_WORD, "NAME",
-     "the scheduler's class: ddim, ddpm, deis, dpm2, dpm2_a, dpmpp_2m, dpmpp_2m_sde, euler, "
-     "euler_a, flow_euler, heun, lcm, lms, pndm, unipc, or a class name of Diffusers",
+     "the scheduler's class: ddim, ddpm, deis, dpm2, dpm2_a, dpmpp_2m, dpmpp_2m_sde, dpmpp_2s, "
+     "dpmpp_3m_sde, dpmpp_sde, edm_dpmpp_2m, edm_euler, euler, euler_a, flow_euler, flow_heun, "
+     "flow_lcm, heun, lcm, lms, pndm, tcd, unipc, or a class name of Diffusers",
      "that of the model's folder"},
     {"schedule", 0, CLI_WORD, "NAME",
      "the sigmas: default, karras, exponential, beta, sgm_uniform or simple",

@@ -34,19 +34,23 @@ void at_discrete_configure(at_context *cx, at_discrete *d, at_config *k, at_step
     d->final_alpha = 1.0f;
 }
 
-void at_discrete_configure_clean(at_context *cx, at_discrete *d, at_config *k, bool thresholds,
-                                 bool clips)
+void at_discrete_configure_thresholding(at_context *cx, at_discrete *d, at_config *k)
 {
-    bool clip = at_config_bool(cx, k, "clip_sample", clips);
-    double range = at_config_number(cx, k, "clip_sample_range", 1.0);
-    d->clip = clip ? (float)range : 0.0f;
-    if (!thresholds) return;
     d->thresholding = at_config_bool(cx, k, "thresholding", false);
     d->quantile = at_config_number(cx, k, "dynamic_thresholding_ratio", 0.995);
     d->sample_max = at_config_number(cx, k, "sample_max_value", 1.0);
     if (d->thresholding && !(d->quantile >= 0 && d->quantile <= 1))
         at_fail(cx, AT_ERROR_FORMAT, "%s: \"dynamic_thresholding_ratio\" is not from 0 to 1",
                 at_config_what(k));
+}
+
+void at_discrete_configure_clean(at_context *cx, at_discrete *d, at_config *k, bool thresholds,
+                                 bool clips)
+{
+    bool clip = at_config_bool(cx, k, "clip_sample", clips);
+    double range = at_config_number(cx, k, "clip_sample_range", 1.0);
+    d->clip = clip ? (float)range : 0.0f;
+    if (thresholds) at_discrete_configure_thresholding(cx, d, k);
 }
 
 void at_discrete_destroy(at_context *cx, at_scheduler *s)
@@ -163,7 +167,7 @@ static int by_size(const void *a, const void *b)
 
 /* Dynamic thresholding (Saharia et al. 2022): each picture cut at a quantile of its values' sizes,
    from 1 to sample_max, and divided by it. */
-static at_tensor *threshold(at_context *cx, const at_discrete *d, at_tensor *x)
+at_tensor *at_discrete_threshold(at_context *cx, const at_discrete *d, at_tensor *x)
 {
     at_tensor *out = at_contiguous(cx, at_affine(cx, x, 1.0f, 0.0f));
     if (!out) return NULL;
@@ -192,7 +196,7 @@ at_tensor *at_discrete_clean(at_context *cx, const at_discrete *d, at_tensor *ou
         x = at_blend(cx, 1.0f / alpha, sample, -sigma / alpha, output);
     if (d->prediction == AT_PREDICTS_VELOCITY) x = at_blend(cx, alpha, sample, -sigma, output);
     if (d->prediction == AT_PREDICTS_FLOW) x = at_blend(cx, 1.0f, sample, -sigma, output);
-    if (d->thresholding) return threshold(cx, d, x);
+    if (d->thresholding) return at_discrete_threshold(cx, d, x);
     return d->clip > 0 ? at_clamp(cx, x, -d->clip, d->clip) : x;
 }
 

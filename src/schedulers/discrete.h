@@ -41,7 +41,9 @@ static inline at_discrete *at_discrete_of(at_scheduler *s)
 /* Reads the table's options (alphas.h), steps_offset, prediction_type and timestep_spacing. */
 void at_discrete_configure(at_context *cx, at_discrete *d, at_config *k, at_step_spacing spacing,
                            const at_alphas_defaults *defaults);
-/* thresholding, dynamic_thresholding_ratio, sample_max_value; clip_sample, clip_sample_range. */
+/* thresholding, dynamic_thresholding_ratio, sample_max_value. */
+void at_discrete_configure_thresholding(at_context *cx, at_discrete *d, at_config *k);
+/* These, and clip_sample, clip_sample_range. */
 void at_discrete_configure_clean(at_context *cx, at_discrete *d, at_config *k, bool thresholds,
                                  bool clips);
 void at_discrete_destroy(at_context *cx, at_scheduler *s); /* a class's destroy */
@@ -79,6 +81,8 @@ typedef struct at_history {
 void at_history_push(at_context *cx, at_history *h, at_tensor *x);
 void at_history_clear(at_context *cx, at_history *h);
 
+/* Cuts each picture as d->thresholding says. */
+at_tensor *at_discrete_threshold(at_context *cx, const at_discrete *d, at_tensor *x);
 /* The clean sample, of a sample that is alpha * clean + sigma * noise. */
 at_tensor *at_discrete_clean(at_context *cx, const at_discrete *d, at_tensor *output,
                              at_tensor *sample, float alpha, float sigma);

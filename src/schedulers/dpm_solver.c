@@ -1,6 +1,10 @@
-/* diffusers.DPMSolverMultistepScheduler (DPM-Solver and DPM-Solver++, their stochastic forms) and
-   DEISMultistepScheduler, of orders 1 to 3. */
+/* diffusers.DPMSolverMultistepScheduler (DPM-Solver and DPM-Solver++, their stochastic forms),
+   DPMSolverSinglestepScheduler, EDMDPMSolverMultistepScheduler and DEISMultistepScheduler, of
+   orders 1 to 3. */
+#include "schedulers/edm.h"
 #include "schedulers/lambdas.h"
+#include "schedulers/sigmas.h"
+#include "tensor/pool.h"
 #include <math.h>
 #include <string.h>
 
@@ -10,28 +14,61 @@ typedef struct dpm {
     bool stochastic;
     bool heun; /* solver_type, else midpoint */
     bool euler_at_final;
+    at_edm edm;        /* of an EDM model */
+    at_tensor *sample; /* single-step: where the steps of growing order began */
 } dpm;
 
-static void configure(at_context *cx, at_scheduler *s, at_config *k)
+/* algorithm_type and its kin; the last `most` of the algorithms are not this class'. */
+static void configure_solver(at_context *cx, dpm *m, at_config *k, int most)
 {
-    static const at_alphas_defaults betas = {0.0001, 0.02, "linear", true, true};
-    static const char *const algorithms[] = {
-        "dpmsolver++", "sde-dpmsolver++", "dpmsolver", "sde-dpmsolver", "deis", NULL};
+    static const char *const algorithms[] = {"dpmsolver++", "sde-dpmsolver++", "deis",
+                                             "dpmsolver",   "sde-dpmsolver",   NULL};
     static const char *const solvers[] = {"midpoint", "heun", "logrho", "bh1", "bh2", NULL};
     static const char *const ends[] = {"zero", "sigma_min", NULL};
-    dpm *m = (dpm *)s;
-    at_lambda_configure(cx, &m->base, k, &betas, true);
     int algorithm = at_config_choice(cx, k, "algorithm_type", algorithms);
-    m->clean = algorithm < 2 || algorithm == 4; /* deis is taken as the default */
-    m->stochastic = algorithm == 1 || algorithm == 3;
+    m->clean = algorithm < 3; /* deis is taken as the default */
+    m->stochastic = algorithm == 1 || algorithm == 4;
     m->heun = at_config_choice(cx, k, "solver_type", solvers) == 1;
-    m->euler_at_final = at_config_bool(cx, k, "euler_at_final", false);
     m->base.ends_at_min = at_config_choice(cx, k, "final_sigmas_type", ends);
-    m->base.lambda_min = at_config_number(cx, k, "lambda_min_clipped", -INFINITY);
+    if (algorithm >= most)
+        at_fail(cx, AT_ERROR_UNSUPPORTED, "%s: \"algorithm_type\" %s is not one of %s",
+                at_config_what(k), algorithms[algorithm], m->base.base.base.class->name);
     if (!m->clean && !m->base.ends_at_min)
         at_fail(cx, AT_ERROR_FORMAT,
                 "%s: \"final_sigmas_type\" must be sigma_min for \"algorithm_type\" %s",
                 at_config_what(k), algorithms[algorithm]);
+}
+
+static void configure(at_context *cx, at_scheduler *s, at_config *k)
+{
+    static const at_alphas_defaults betas = {0.0001, 0.02, "linear", true, true};
+    dpm *m = (dpm *)s;
+    at_lambda_configure(cx, &m->base, k, &betas, true);
+    configure_solver(cx, m, k, 5);
+    m->euler_at_final = at_config_bool(cx, k, "euler_at_final", false);
+    m->base.lambda_min = at_config_number(cx, k, "lambda_min_clipped", -INFINITY);
+}
+
+/* Has neither a spacing of its timesteps nor their offset. */
+static void configure_single(at_context *cx, at_scheduler *s, at_config *k)
+{
+    static const at_alphas_defaults betas = {0.0001, 0.02, "linear"};
+    dpm *m = (dpm *)s;
+    at_lambda_configure(cx, &m->base, k, &betas, false);
+    configure_solver(cx, m, k, 4);
+    m->base.base.spacing = AT_LINSPACE;
+    m->base.lower_order_final = at_config_bool(cx, k, "lower_order_final", false);
+    m->base.lambda_min = at_config_number(cx, k, "lambda_min_clipped", -INFINITY);
+}
+
+static void configure_edm(at_context *cx, at_scheduler *s, at_config *k)
+{
+    dpm *m = (dpm *)s;
+    at_lambda_configure_solver(cx, &m->base, k);
+    configure_solver(cx, m, k, 3);
+    m->euler_at_final = at_config_bool(cx, k, "euler_at_final", false);
+    at_edm_configure(cx, &m->edm, &m->base.base, k);
+    m->base.edm_data = m->edm.data;
 }
 
 static void set_timesteps(at_context *cx, at_scheduler *s, const at_schedule_options *o)
@@ -39,6 +76,12 @@ static void set_timesteps(at_context *cx, at_scheduler *s, const at_schedule_opt
     at_lambda_solver *m = (at_lambda_solver *)s;
     if (!at_lambda_levels(cx, m, o)) return;
     s->sigmas[s->count] = m->ends_at_min ? at_discrete_table_sigma(&m->base, 0) : 0.0f;
+}
+
+static void set_timesteps_edm(at_context *cx, at_scheduler *s, const at_schedule_options *o)
+{
+    const at_edm *e = &((dpm *)s)->edm;
+    if (at_edm_levels(cx, e, s, o)) s->sigmas[s->count] = e->ends_at_min ? (float)e->low : 0.0f;
 }
 
 static void configure_deis(at_context *cx, at_scheduler *s, at_config *k)
@@ -106,18 +149,26 @@ static void coefficients(const dpm *m, int order, double h, const at_level *to, 
     c[4] = to->sigma * sqrt(m->clean ? -expm1(-2.0 * h) : expm1(2.0 * h));
 }
 
+/* The output goes into the history; fresh noise, where the method draws. */
+static at_tensor *take_output(at_context *cx, dpm *m, at_tensor *output, at_tensor *sample,
+                              at_noise *noise)
+{
+    at_lambda_solver *l = &m->base;
+    at_history_push(cx, &l->outputs,
+                    m->clean ? at_lambda_clean(cx, l, output, sample)
+                             : at_lambda_noise(cx, l, output, sample));
+    return m->stochastic ? at_noise_draw(cx, noise, sample->dims, sample->shape) : NULL;
+}
+
 static at_tensor *step(at_context *cx, at_scheduler *s, at_tensor *output, at_tensor *sample,
                        at_noise *noise)
 {
     dpm *m = (dpm *)s;
     at_lambda_solver *l = &m->base;
-    at_history_push(cx, &l->outputs,
-                    m->clean ? at_lambda_clean(cx, l, output, sample)
-                             : at_lambda_noise(cx, l, output, sample));
-    at_tensor *fresh = m->stochastic ? at_noise_draw(cx, noise, sample->dims, sample->shape) : NULL;
+    at_tensor *fresh = take_output(cx, m, output, sample, noise);
     int order = order_of(l, m->euler_at_final || !l->ends_at_min);
-    if (order == 3 && m->stochastic && !m->clean)
-        return at_fail(cx, AT_ERROR_UNSUPPORTED, "%s: sde-dpmsolver has no third order",
+    if (order == 3 && m->stochastic && (!m->clean || l->edm_data > 0))
+        return at_fail(cx, AT_ERROR_UNSUPPORTED, "%s: this algorithm_type has no third order",
                        s->class->name);
     at_level level[4]; /* the next, and before it the one here and those before */
     for (int i = 0; i < 4; i++)
@@ -129,6 +180,69 @@ static at_tensor *step(at_context *cx, at_scheduler *s, at_tensor *output, at_te
     at_tensor *x = at_blend(cx, (float)c[0], sample, (float)c[1], d[0]);
     for (int i = 1; i < order; i++) x = at_blend(cx, 1.0f, x, (float)c[1 + i], d[i]);
     return fresh ? at_blend(cx, 1.0f, x, (float)c[4], fresh) : x;
+}
+
+/* ---- single-step: orders 1 to the highest, again and again, each from where the first began */
+
+static int order_of_single(const at_lambda_solver *m)
+{
+    const at_scheduler *s = &m->base.base;
+    int order = s->index % m->order + 1;
+    bool whole = s->count % m->order == 0;
+    if (s->index == s->count - 1 && (!m->ends_at_min || (m->lower_order_final && whole))) order = 1;
+    return AT_MIN(order, m->outputs.count);
+}
+
+/* d as in `differences`, but from the level where the first began; h is the way from there. The
+   midpoint form takes the widest slope and no curve. */
+static void single_differences(at_context *cx, const dpm *m, int order, double h,
+                               const at_level *begin, at_tensor **d)
+{
+    at_tensor *const *out = m->base.outputs.x;
+    d[0] = out[order - 1];
+    if (order < 2) return;
+    double r0 = (begin[order - 1].lambda - begin[0].lambda) / h;
+    d[1] = at_affine(cx, at_sub(cx, out[0], d[0]), (float)(1.0 / r0), 0.0f);
+    if (order < 3 || !m->heun) return;
+    double r1 = (begin[1].lambda - begin[0].lambda) / h, apart = r0 - r1;
+    at_tensor *near = at_affine(cx, at_sub(cx, out[1], d[0]), (float)(1.0 / r1), 0.0f);
+    at_tensor *change = at_sub(cx, d[1], near);
+    d[1] = at_blend(cx, (float)(r0 / apart), near, (float)(-r1 / apart), d[1]);
+    d[2] = at_affine(cx, change, (float)(2.0 / apart), 0.0f);
+}
+
+static at_tensor *step_single(at_context *cx, at_scheduler *s, at_tensor *output, at_tensor *sample,
+                              at_noise *noise)
+{
+    dpm *m = (dpm *)s;
+    at_tensor *fresh = take_output(cx, m, output, sample, noise);
+    int order = order_of_single(&m->base);
+    if (order == 1) {
+        at_tensor_release(cx, m->sample);
+        m->sample = at_tensor_keep(sample);
+    }
+    at_level level[4] = {{0}}; /* from where the first began to the next */
+    for (int i = 0; i <= order; i++)
+        level[i] = at_lambda_level(&m->base, s->sigmas[s->index + 1 - order + i]);
+    double h = level[order].lambda - level[0].lambda, c[5];
+    at_tensor *d[3] = {NULL};
+    single_differences(cx, m, order, h, level, d);
+    coefficients(m, order, h, &level[order], &level[0], c);
+    at_tensor *x = at_blend(cx, (float)c[0], m->sample, (float)c[1], d[0]);
+    for (int i = 1; i < 3 && d[i]; i++) x = at_blend(cx, 1.0f, x, (float)c[1 + i], d[i]);
+    return fresh ? at_blend(cx, 1.0f, x, (float)c[4], fresh) : x;
+}
+
+static void reset_single(at_context *cx, at_scheduler *s)
+{
+    at_lambda_reset(cx, s);
+    at_tensor_release(cx, ((dpm *)s)->sample);
+    ((dpm *)s)->sample = NULL;
+}
+
+static at_tensor *scale_input_edm(at_context *cx, at_scheduler *s, at_tensor *sample)
+{
+    return at_edm_scale_input(cx, sample, s->sigmas[s->index], ((dpm *)s)->edm.data);
 }
 
 /* ---- DEIS: polynomials in the logarithm of rho = sigma / alpha */
@@ -185,6 +299,32 @@ const at_scheduler_class at_dpm_multistep = {
     .add_noise = at_lambda_add_noise,
     .reset = at_lambda_reset,
     .destroy = at_discrete_destroy,
+};
+
+const at_scheduler_class at_dpm_singlestep = {
+    .name = "DPMSolverSinglestepScheduler",
+    .sampler = "dpmpp_2s",
+    .size = sizeof(dpm),
+    .order = 1,
+    .configure = configure_single,
+    .set_timesteps = set_timesteps,
+    .step = step_single,
+    .add_noise = at_lambda_add_noise,
+    .reset = reset_single,
+    .destroy = at_discrete_destroy,
+};
+
+const at_scheduler_class at_edm_dpm_multistep = {
+    .name = "EDMDPMSolverMultistepScheduler",
+    .sampler = "edm_dpmpp_2m",
+    .size = sizeof(dpm),
+    .order = 1,
+    .configure = configure_edm,
+    .set_timesteps = set_timesteps_edm,
+    .scale_input = scale_input_edm,
+    .step = step,
+    .add_noise = at_sigma_add_noise,
+    .reset = at_lambda_reset,
 };
 
 const at_scheduler_class at_deis = {

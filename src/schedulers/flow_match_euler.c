@@ -1,5 +1,6 @@
 /* diffusers.FlowMatchEulerDiscreteScheduler: Euler's method on the straight flow from noise
-   (sigma 1) to data (sigma 0) of Flux, Stable Diffusion 3, AuraFlow, Lumina.
+   (sigma 1) to data (sigma 0) of Flux, Stable Diffusion 3, AuraFlow, Lumina; and
+   FlowMatchLCMScheduler, which jumps to the data and back with fresh noise.
 
    Sigmas are computed as numpy computes them there: in f64, but in f32 where the caller gives
    sigmas or timesteps, each scalar then rounded to f32 first. */
@@ -44,7 +45,8 @@ static void configure(at_context *cx, at_scheduler *s, at_config *config)
     f->shift_terminal = at_config_number(cx, config, "shift_terminal", 0.0);
     f->use_dynamic_shifting = at_config_bool(cx, config, "use_dynamic_shifting", false);
     f->invert_sigmas = at_config_bool(cx, config, "invert_sigmas", false);
-    f->stochastic_sampling = at_config_bool(cx, config, "stochastic_sampling", false);
+    f->stochastic_sampling =
+        s->class == &at_flow_match_lcm || at_config_bool(cx, config, "stochastic_sampling", false);
     f->respacing = at_respacing_read(cx, config, false);
 
     const char *type = at_config_text(cx, config, "time_shift_type", "exponential");
@@ -164,6 +166,27 @@ const at_scheduler_class at_flow_match_euler = {
     .size = sizeof(flow_match),
     .order = 1,
     .configure = configure,
+    .set_timesteps = set_timesteps,
+    .step = step,
+    .add_noise = add_noise,
+};
+
+static void configure_lcm(at_context *cx, at_scheduler *s, at_config *config)
+{
+    static const char *const unused[] = {"upscale_mode", NULL}; /* of scale_factors only */
+    configure(cx, s, config);
+    at_config_ignore(config, unused);
+    if (cJSON_GetArraySize(at_config_item(config, "scale_factors")) > 0)
+        at_fail(cx, AT_ERROR_UNSUPPORTED, "%s: \"scale_factors\" is not supported",
+                at_config_what(config));
+}
+
+const at_scheduler_class at_flow_match_lcm = {
+    .name = "FlowMatchLCMScheduler",
+    .sampler = "flow_lcm",
+    .size = sizeof(flow_match),
+    .order = 1,
+    .configure = configure_lcm,
     .set_timesteps = set_timesteps,
     .step = step,
     .add_noise = add_noise,

@@ -1,4 +1,5 @@
 #include "schedulers/lambdas.h"
+#include "schedulers/edm.h"
 #include <math.h>
 #include <string.h>
 
@@ -9,13 +10,20 @@ static at_lambda_solver *own(at_scheduler *s)
 
 at_level at_lambda_level(const at_lambda_solver *m, float sigma)
 {
-    at_level l = {1.0 - sigma, sigma, 0};
-    if (!m->flow) {
+    at_level l = {m->edm_data > 0 ? 1.0 : 1.0 - sigma, sigma, 0};
+    if (!m->flow && !(m->edm_data > 0)) {
         l.alpha = 1.0 / sqrt((double)sigma * sigma + 1.0);
         l.sigma = sigma * l.alpha;
     }
     l.lambda = log(l.alpha) - log(l.sigma);
     return l;
+}
+
+void at_lambda_configure_solver(at_context *cx, at_lambda_solver *m, at_config *k)
+{
+    m->order = at_config_range(cx, k, "solver_order", 2, 1, AT_MOST_ORDER);
+    m->lower_order_final = at_config_bool(cx, k, "lower_order_final", true);
+    at_discrete_configure_thresholding(cx, &m->base, k);
 }
 
 void at_lambda_configure(at_context *cx, at_lambda_solver *m, at_config *k,
@@ -24,15 +32,11 @@ void at_lambda_configure(at_context *cx, at_lambda_solver *m, at_config *k,
     at_discrete *d = &m->base;
     at_discrete_configure(cx, d, k, AT_LINSPACE, betas);
     d->respacing = at_respacing_read(cx, k, lu);
-    m->order = at_config_range(cx, k, "solver_order", 2, 1, AT_MOST_ORDER);
-    m->lower_order_final = at_config_bool(cx, k, "lower_order_final", true);
     m->flow = at_config_bool(cx, k, "use_flow_sigmas", false);
     m->flow_shift = at_config_number(cx, k, "flow_shift", 1.0);
     m->dynamic = at_config_bool(cx, k, "use_dynamic_shifting", false);
     at_config_expect_text(cx, k, "time_shift_type", "exponential", "exponential");
-    d->thresholding = at_config_bool(cx, k, "thresholding", false);
-    d->quantile = at_config_number(cx, k, "dynamic_thresholding_ratio", 0.995);
-    d->sample_max = at_config_number(cx, k, "sample_max_value", 1.0);
+    at_lambda_configure_solver(cx, m, k);
     m->cosine =
         strcmp(at_config_text(cx, k, "beta_schedule", betas->schedule), "squaredcos_cap_v2") == 0;
     m->lambda_min = -INFINITY;
@@ -138,6 +142,7 @@ at_tensor *at_lambda_clean(at_context *cx, const at_lambda_solver *m, at_tensor 
     const at_scheduler *s = &m->base.base;
     float sigma = s->sigmas[s->index];
     at_level l = at_lambda_level(m, sigma);
+    if (m->edm_data > 0) return at_edm_clean(cx, &m->base, output, sample, sigma, m->edm_data);
     if (m->base.prediction == AT_PREDICTS_FLOW) l = (at_level){1.0, sigma, 0};
     return at_discrete_clean(cx, &m->base, output, sample, (float)l.alpha, (float)l.sigma);
 }

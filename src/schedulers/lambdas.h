@@ -12,7 +12,8 @@ typedef struct at_lambda_solver {
     at_discrete base;
     int order;
     bool lower_order_final;
-    bool flow; /* use_flow_sigmas: a sample is (1 - sigma) clean + sigma noise */
+    bool flow;       /* use_flow_sigmas: a sample is (1 - sigma) clean + sigma noise */
+    double edm_data; /* sigma_data of an EDM model: a sample is clean + sigma noise; 0: none */
     double flow_shift, shift_terminal;
     bool dynamic;     /* flow_shift is e^mu */
     double low, high; /* sigma_min, sigma_max of a respacing; NAN: the table's */
@@ -29,7 +30,9 @@ typedef struct at_level {
 
 at_level at_lambda_level(const at_lambda_solver *m, float sigma);
 
-/* solver_order, lower_order_final, respacings, flow sigmas, thresholding: what all have. */
+/* solver_order, lower_order_final, thresholding. */
+void at_lambda_configure_solver(at_context *cx, at_lambda_solver *m, at_config *k);
+/* These, the table's options, respacings and flow sigmas: what all over a table have. */
 void at_lambda_configure(at_context *cx, at_lambda_solver *m, at_config *k,
                          const at_alphas_defaults *betas, bool lu);
 /* Timesteps and sigmas but the last. */

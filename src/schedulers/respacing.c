@@ -20,13 +20,17 @@ at_respacing at_respacing_read(at_context *cx, at_config *k, bool lu)
                          : AT_RESPACE_NONE;
 }
 
+void at_respace_karras(double *x, int count, double high, double low, double rho)
+{
+    double a = pow(high, 1.0 / rho), b = pow(low, 1.0 / rho);
+    for (int i = 0; i < count; i++) x[i] = pow(a + at_linspace(0.0, 1.0, i, count) * (b - a), rho);
+}
+
 void at_respace(at_respacing way, double *x, int count, double high, double low)
 {
-    const double rho = 7.0; /* Karras et al. 2022, equation 5 */
-    double a = pow(high, 1.0 / rho), b = pow(low, 1.0 / rho);
+    if (way == AT_RESPACE_KARRAS) at_respace_karras(x, count, high, low, 7.0);
     for (int i = 0; i < count; i++) {
         double ramp = at_linspace(0.0, 1.0, i, count);
-        if (way == AT_RESPACE_KARRAS) x[i] = pow(a + ramp * (b - a), rho);
         if (way == AT_RESPACE_EXPONENTIAL) x[i] = exp(at_linspace(log(high), log(low), i, count));
         if (way == AT_RESPACE_BETA) /* Lee et al. 2024 */
             x[i] = low + at_beta_ppf(1.0 - ramp, 0.6, 0.6) * (high - low);

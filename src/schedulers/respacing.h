@@ -18,5 +18,7 @@ at_respacing at_respacing_read(at_context *cx, at_config *k, bool lu);
 /* count levels from the highest x[0] to the lowest x[count - 1]; left as they are where there is
    no other way. */
 void at_respace(at_respacing way, double *x, int count, double high, double low);
+/* Karras et al. 2022, equation 5; rho is 7 in at_respace. */
+void at_respace_karras(double *x, int count, double high, double low, double rho);
 
 #endif

@@ -5,11 +5,15 @@
 static const at_scheduler_class *const CLASSES[] = {
     &at_flow_match_euler,
     &at_flow_match_heun,
+    &at_flow_match_lcm,
     &at_ddim,
     &at_ddpm,
     &at_deis,
     &at_dpm_multistep,
     &at_dpm_sde,
+    &at_dpm_singlestep,
+    &at_edm_dpm_multistep,
+    &at_edm_euler,
     &at_euler,
     &at_euler_ancestral,
     &at_heun,
@@ -26,11 +30,13 @@ static const at_scheduler_class *const CLASSES[] = {
 typedef struct named_sampler {
     const char *name;
     const at_scheduler_class *class;
-    const char *key, *value; /* NULL: nothing */
+    const char *algorithm; /* algorithm_type */
+    int order;             /* solver_order; 0: the file's */
 } named_sampler;
 
 static const named_sampler NAMED[] = {
-    {"dpmpp_2m_sde", &at_dpm_multistep, "algorithm_type", "sde-dpmsolver++"},
+    {"dpmpp_2m_sde", &at_dpm_multistep, "sde-dpmsolver++", 0},
+    {"dpmpp_3m_sde", &at_dpm_multistep, "sde-dpmsolver++", 3},
 };
 
 /* Other programs' names for what the classes do, in small and capital letters alike. Behind A1111's
@@ -141,6 +147,12 @@ static void set_text(at_context *cx, cJSON *json, const char *key, const char *v
     if (!cJSON_AddStringToObject(json, key, value)) at_fail(cx, AT_ERROR_MEMORY, "out of memory");
 }
 
+static void set_number(at_context *cx, cJSON *json, const char *key, double value)
+{
+    cJSON_DeleteItemFromObjectCaseSensitive(json, key);
+    if (!cJSON_AddNumberToObject(json, key, value)) at_fail(cx, AT_ERROR_MEMORY, "out of memory");
+}
+
 /* The file's options with those of a named schedule put in their place. */
 static void override_schedule(at_context *cx, cJSON *json, const char *schedule)
 {
@@ -169,7 +181,8 @@ static at_config *config_of(at_context *cx, const cJSON *options, const char *wh
     else if (json && schedule)
         override_schedule(cx, json, schedule);
     const named_sampler *named = sampler_of(sampler);
-    if (json && named && named->key) set_text(cx, json, named->key, named->value);
+    if (json && named) set_text(cx, json, "algorithm_type", named->algorithm);
+    if (json && named && named->order) set_number(cx, json, "solver_order", named->order);
     char *text = json && at_ok(cx) ? cJSON_PrintUnformatted(json) : NULL;
     if (!text) at_fail(cx, AT_ERROR_MEMORY, "out of memory");
     at_config *config = text ? at_config_parse(cx, text, strlen(text), what) : NULL;

@@ -121,8 +121,9 @@ bool at_scheduler_schedule(at_context *cx, at_scheduler *s, int count);
 /* a x + b y */
 at_tensor *at_blend(at_context *cx, float a, at_tensor *x, float b, at_tensor *y);
 
-extern const at_scheduler_class at_ddim, at_ddpm, at_deis, at_dpm_multistep, at_dpm_sde, at_euler,
-    at_euler_ancestral, at_flow_match_euler, at_flow_match_heun, at_heun, at_kdpm2,
+extern const at_scheduler_class at_ddim, at_ddpm, at_deis, at_dpm_multistep, at_dpm_sde,
+    at_dpm_singlestep, at_edm_dpm_multistep, at_edm_euler, at_euler, at_euler_ancestral,
+    at_flow_match_euler, at_flow_match_heun, at_flow_match_lcm, at_heun, at_kdpm2,
     at_kdpm2_ancestral, at_lcm, at_lms, at_pndm, at_tcd, at_unipc;
 
 #endif

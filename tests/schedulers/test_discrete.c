@@ -14,6 +14,12 @@ static void test_few_steps(void **state)
     check_cases(NULL, "few_steps.json", 40);
 }
 
+static void test_solvers(void **state)
+{
+    (void)state;
+    check_cases(NULL, "solvers.json", 80);
+}
+
 /* torchsde.BrownianInterval (0.2.6). */
 static void test_brownian(void **state)
 {
@@ -96,7 +102,8 @@ static void test_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cases), cmocka_unit_test(test_few_steps),
-        cmocka_unit_test(test_brownian), cmocka_unit_test(test_eta), cmocka_unit_test(test_names)};
+        cmocka_unit_test(test_cases),   cmocka_unit_test(test_few_steps),
+        cmocka_unit_test(test_solvers), cmocka_unit_test(test_brownian),
+        cmocka_unit_test(test_eta),     cmocka_unit_test(test_names)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

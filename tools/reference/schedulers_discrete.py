@@ -1,14 +1,20 @@
-"""tests/fixtures/schedulers/discrete.json, few_steps.json: the schedulers of Diffusers over a table of trained steps.
+"""tests/fixtures/schedulers/discrete.json, few_steps.json, solvers.json: the schedulers of Diffusers over a table of
+trained steps.
 
 For every class the options that it has, one after the other, over few steps: timesteps, sigmas where it has them, and
-a walk with random model outputs: what the model is shown ("scaled") and the sample after each call.
+a walk with random model outputs: what the model is shown ("scaled") and the sample after each call. Where the reference
+breaks down there is no case; how often is written below, so that none gets lost. The last bits of the numbers are those
+of the processor that ran this.
 """
 
+import diffusers
 import torch
-from diffusers import (DDIMScheduler, DEISMultistepScheduler, DPMSolverMultistepScheduler,
-                       DPMSolverSDEScheduler, EulerAncestralDiscreteScheduler, EulerDiscreteScheduler,
-                       FlowMatchHeunDiscreteScheduler, HeunDiscreteScheduler, KDPM2AncestralDiscreteScheduler, KDPM2DiscreteScheduler, LCMScheduler, LMSDiscreteScheduler,
-                       PNDMScheduler, TCDScheduler, UniPCMultistepScheduler)
+from diffusers import (DDIMScheduler, DEISMultistepScheduler, DPMSolverMultistepScheduler, DPMSolverSDEScheduler,
+                       DPMSolverSinglestepScheduler, EDMDPMSolverMultistepScheduler, EDMEulerScheduler,
+                       EulerAncestralDiscreteScheduler, EulerDiscreteScheduler, FlowMatchHeunDiscreteScheduler,
+                       FlowMatchLCMScheduler, HeunDiscreteScheduler, KDPM2AncestralDiscreteScheduler,
+                       KDPM2DiscreteScheduler, LCMScheduler, LMSDiscreteScheduler, PNDMScheduler, TCDScheduler,
+                       UniPCMultistepScheduler)
 
 from common import FIXTURES, generator, report, write_json
 from scheduler_flow_match_euler import exact
@@ -17,25 +23,28 @@ SD = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"
 SIGMAS = (EulerDiscreteScheduler, EulerAncestralDiscreteScheduler, HeunDiscreteScheduler, KDPM2DiscreteScheduler,
           KDPM2AncestralDiscreteScheduler, LMSDiscreteScheduler)
 LAMBDAS = (DPMSolverMultistepScheduler, DEISMultistepScheduler, UniPCMultistepScheduler)
+OTHERS = (DPMSolverSinglestepScheduler, EDMDPMSolverMultistepScheduler, EDMEulerScheduler, FlowMatchLCMScheduler)
 DRAWS = (DDIMScheduler, EulerAncestralDiscreteScheduler, KDPM2AncestralDiscreteScheduler, LCMScheduler,
-         DPMSolverMultistepScheduler, TCDScheduler)
-cases = []
+         DPMSolverMultistepScheduler, DPMSolverSinglestepScheduler, EDMDPMSolverMultistepScheduler, FlowMatchLCMScheduler,
+         TCDScheduler)
+cases, broken = [], []
+width = 5  # of a sample
 
 
 def walk(scheduler, seed, begin, eta):
     g, noise = generator(seed), generator(seed + 1)
-    sample = torch.randn(1, 5, 1, generator=g) * float(getattr(scheduler, "init_noise_sigma", 1.0))
+    sample = torch.randn(1, width, 1, generator=g) * float(getattr(scheduler, "init_noise_sigma", 1.0))
     out = {"sample": exact(sample), "noise_seed": seed + 1, "begin": begin, "eta": eta, "scaled": [],
            "model_output": [], "after": []}
-    if begin and hasattr(scheduler, "set_begin_index"):
-        scheduler.set_begin_index(begin)
+    if hasattr(scheduler, "set_begin_index"):
+        scheduler.set_begin_index(begin)  # else equal timesteps are told apart by chance
     extra = {"generator": noise} if isinstance(scheduler, DRAWS) else {}
     if eta or isinstance(scheduler, TCDScheduler):  # whose own default is 0.3
         extra["eta"] = eta
     for t in scheduler.timesteps[begin:]:
-        shown = sample if isinstance(scheduler, FlowMatchHeunDiscreteScheduler) else scheduler.scale_model_input(sample, t)
+        shown = scheduler.scale_model_input(sample, t) if hasattr(scheduler, "scale_model_input") else sample
         out["scaled"].append(exact(shown))
-        model_output = torch.randn(1, 5, 1, generator=g)
+        model_output = torch.randn(1, width, 1, generator=g)
         sample = scheduler.step(model_output, t, sample, **extra).prev_sample
         out["model_output"].append(exact(model_output))
         out["after"].append(exact(sample))
@@ -50,16 +59,16 @@ def case(cls, steps, begin=0, eta=0.0, bar=2e-5, arguments=None, **config):
         scheduler = cls(**config)
         scheduler.set_timesteps(**arguments)
         entry["timesteps"] = exact(scheduler.timesteps)
-        if isinstance(scheduler, SIGMAS + LAMBDAS) and not isinstance(
+        if isinstance(scheduler, SIGMAS + LAMBDAS + OTHERS) and not isinstance(
                 scheduler, (KDPM2DiscreteScheduler, KDPM2AncestralDiscreteScheduler)):
             entry["sigmas"] = exact(scheduler.sigmas[:len(scheduler.timesteps) + 1])  # log_linear has one too many
         entry["init_noise_sigma"] = float(getattr(scheduler, "init_noise_sigma", 1.0))
         entry["steps"] = walk(scheduler, 900 + len(cases), begin, eta)
         flat = [x for row in entry["steps"]["after"] for x in row]
         if any(x != x or abs(x) > 1e30 for x in map(float, flat)):
-            return  # the reference itself leaves the numbers there
+            raise ArithmeticError("the reference leaves the numbers")
     except Exception as error:  # nothing to compare with
-        print(name, f"{type(error).__name__}: {error}"[:100])
+        broken.append(f"{type(error).__name__}: {error}"[:100] + " " + name)
         return
     cases.append(entry)
 
@@ -109,7 +118,69 @@ def flow_heun():
     case(FlowMatchHeunDiscreteScheduler, 5, begin=3, shift=2.0, num_train_timesteps=500)
 
 
+def single():
+    S = DPMSolverSinglestepScheduler
+    for order in (1, 2, 3):
+        for solver in ("midpoint", "heun"):
+            for algorithm in ("dpmsolver++", "dpmsolver", "sde-dpmsolver++"):
+                for steps in (6, 7):
+                    case(S, steps, solver_order=order, solver_type=solver, algorithm_type=algorithm,
+                         final_sigmas_type="sigma_min" if algorithm == "dpmsolver" else "zero", **SD)
+    for lower in (False, True):
+        for steps in (6, 8):
+            case(S, steps, solver_order=3, lower_order_final=lower, final_sigmas_type="sigma_min", **SD)
+    for prediction in ("sample", "v_prediction"):
+        case(S, 5, prediction_type=prediction, **SD)
+        case(S, 4, prediction_type=prediction, algorithm_type="dpmsolver", final_sigmas_type="sigma_min", **SD)
+    for key in ("karras", "exponential", "beta"):
+        case(S, 5, **SD, **{f"use_{key}_sigmas": True})
+    case(S, 6, use_flow_sigmas=True, prediction_type="flow_prediction", flow_shift=3.0, bar=2e-4)
+    case(S, 6, begin=3, solver_order=3, **SD)
+    case(S, 5, thresholding=True, sample_max_value=2.0, **SD)
+    case(S, 5, lambda_min_clipped=-5.1, beta_schedule="squaredcos_cap_v2")
+    case(S, 1, **SD)
+    case(S, 3, arguments={"timesteps": [900, 500, 20]}, **SD)
+
+
+def edm():
+    for cls in (EDMEulerScheduler, EDMDPMSolverMultistepScheduler):
+        for schedule in ("karras", "exponential"):
+            for prediction in ("epsilon", "v_prediction"):
+                for final in ("zero", "sigma_min"):
+                    case(cls, 5, sigma_schedule=schedule, prediction_type=prediction, final_sigmas_type=final)
+        case(cls, 1)
+        case(cls, 4, begin=2, sigma_min=0.1, sigma_max=20.0, sigma_data=1.3, rho=5.0)
+    for order in (1, 2, 3):
+        for algorithm in ("dpmsolver++", "sde-dpmsolver++"):
+            for solver in ("midpoint", "heun"):
+                case(EDMDPMSolverMultistepScheduler, 5, solver_order=order, algorithm_type=algorithm, solver_type=solver)
+    case(EDMDPMSolverMultistepScheduler, 5, thresholding=True, dynamic_thresholding_ratio=0.7, sample_max_value=2.0)
+    case(EDMDPMSolverMultistepScheduler, 16, euler_at_final=True, final_sigmas_type="sigma_min")
+    case(EDMDPMSolverMultistepScheduler, 5, lower_order_final=False, solver_order=3)
+
+
+def flow_lcm():
+    for steps in (1, 4):
+        for shift in (1.0, 3.0):
+            case(FlowMatchLCMScheduler, steps, shift=shift)
+    case(FlowMatchLCMScheduler, 5, begin=2, shift=2.0, shift_terminal=0.1, use_karras_sigmas=True)
+    case(FlowMatchLCMScheduler, 4, arguments={"num_inference_steps": 4, "mu": 0.7}, use_dynamic_shifting=True)
+
+
+def write(name, expected):
+    """expected: how many cases the reference breaks down in."""
+    path = FIXTURES / "schedulers" / name
+    if len(broken) != expected:
+        raise SystemExit("\n".join([f"{name}: {len(broken)} cases break down, not {expected}", *broken]))
+    write_json(path, cases)
+    report(path.parent, f"{len(cases)} cases in {name}")
+    cases.clear()
+    broken.clear()
+
+
 def main():
+    global width
+    diffusers.logging.set_verbosity_error()
     threes = ("epsilon", "sample", "v_prediction")
     sweep(DDIMScheduler, threes)
     for clip in (True, False):
@@ -171,15 +242,16 @@ def main():
     case(UniPCMultistepScheduler, 6, disable_corrector=[0, 2], **SD)
     case(UniPCMultistepScheduler, 6, use_flow_sigmas=True, prediction_type="flow_prediction", flow_shift=3.0,
          final_sigmas_type="sigma_min", shift_terminal=0.1)
-    path = FIXTURES / "schedulers" / "discrete.json"
-    write_json(path, cases)
-    report(path.parent, f"{len(cases)} cases")
-    cases.clear()
+    write("discrete.json", 12)
     tcd()
     flow_heun()
     brownian()
-    write_json(path.with_name("few_steps.json"), cases)
-    report(path.parent, f"{len(cases)} cases")
+    write("few_steps.json", 0)
+    width = 3
+    single()
+    edm()
+    flow_lcm()
+    write("solvers.json", 2)
 
 
 if __name__ == "__main__":
