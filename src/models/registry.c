@@ -1,5 +1,6 @@
 #include "models/registry.h"
 #include "models/autoencoders/autoencoder_kl.h"
+#include "models/autoencoders/autoencoder_tiny.h"
 #include "models/speech/whisper.h"
 #include "models/text_encoders/bert.h"
 #include "models/text_encoders/clip_text.h"
@@ -14,6 +15,7 @@
 
 const at_module_class *const at_module_classes[] = {
     &at_autoencoder_kl_class,
+    &at_autoencoder_tiny_class,
     &at_auraflow_transformer_class,
     &at_bert_class,
     &at_clip_text_class,

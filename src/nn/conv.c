@@ -1,13 +1,21 @@
 #include "nn/nn.h"
 
-void at_bind_conv2d(at_binder *b, const char *name, at_nn_conv2d *m, int64_t in, int64_t out,
-                    int size, int stride, int padding)
+void at_bind_conv2d_bare(at_binder *b, const char *name, at_nn_conv2d *m, int64_t in, int64_t out,
+                         int size, int stride, int padding)
 {
     size_t before = at_bind_enter(b, name);
     m->options.stride[0] = m->options.stride[1] = stride;
     for (int side = 0; side < 4; side++) m->options.padding[side] = padding;
     at_bind_weight(b, &m->weight, AT_PARAMETER_KERNEL, 4, (int64_t[]){out, in, size, size},
                    &m->updates);
+    at_bind_leave(b, before);
+}
+
+void at_bind_conv2d(at_binder *b, const char *name, at_nn_conv2d *m, int64_t in, int64_t out,
+                    int size, int stride, int padding)
+{
+    at_bind_conv2d_bare(b, name, m, in, out, size, stride, padding);
+    size_t before = at_bind_enter(b, name);
     at_bind_parameter(b, "bias", &m->bias, AT_PARAMETER_VECTOR, 1, (int64_t[]){out});
     at_bind_leave(b, before);
 }

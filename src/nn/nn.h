@@ -27,6 +27,9 @@ typedef struct at_nn_conv2d {
 /* padding on all four sides */
 void at_bind_conv2d(at_binder *b, const char *name, at_nn_conv2d *m, int64_t in, int64_t out,
                     int size, int stride, int padding);
+/* The same without a bias. */
+void at_bind_conv2d_bare(at_binder *b, const char *name, at_nn_conv2d *m, int64_t in, int64_t out,
+                         int size, int stride, int padding);
 at_tensor *at_convolve(at_context *cx, const at_nn_conv2d *m,
                        at_tensor *x); /* [B,H,W,in] -> [B,H',W',out] */
 

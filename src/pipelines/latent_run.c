@@ -1,6 +1,6 @@
 #include "pipelines/latent_run.h"
 #include "base/threads.h"
-#include "models/autoencoders/autoencoder_kl.h"
+#include "models/autoencoders/autoencoder.h"
 #include "pipelines/generation.h"
 #include "pipelines/latents.h"
 #include "tensor/pool.h"
@@ -76,13 +76,58 @@ at_tensor *at_latent_steps(at_latent_run *r, at_tensor *latents, at_latent_step 
 
 /* ---- latents to pictures */
 
+at_module *at_latent_autoencoder(const at_latent_run *r)
+{
+    return at_pipeline_module_of(r->pipeline, "vae", at_autoencoder_classes);
+}
+
+/* a and b of a x + b, by channel: what normalized latents x are in the autoencoder's. */
+static bool normal_of(const at_latent_run *r, const at_autoencoder_info *info, at_tensor **a,
+                      at_tensor **b)
+{
+    at_context *cx = r->cx;
+    if (!info->latents_mean || !info->latents_std) return false;
+    int64_t C = info->latent_channels;
+    *a = at_empty(cx, AT_F32, 1, &C);
+    *b = at_empty(cx, AT_F32, 1, &C);
+    for (int64_t i = 0; at_ok(cx) && i < C; i++) {
+        ((float *)(*a)->data)[i] = (float)(info->latents_std[i] / info->scaling_factor);
+        ((float *)(*b)->data)[i] = (float)info->latents_mean[i];
+    }
+    return true;
+}
+
+at_tensor *at_latent_unscale(const at_latent_run *r, at_tensor *latents)
+{
+    at_context *cx = r->cx;
+    const at_module *vae = at_latent_autoencoder(r);
+    if (!vae) return NULL;
+    at_autoencoder_info info = at_autoencoder_info_of(vae);
+    at_tensor *a, *b;
+    if (r->normalized && normal_of(r, &info, &a, &b)) return at_add(cx, at_mul(cx, latents, a), b);
+    return at_affine(cx, latents, (float)(1.0 / info.scaling_factor),
+                     r->unshifted ? 0 : (float)info.shift_factor);
+}
+
+at_tensor *at_latent_scale(const at_latent_run *r, at_tensor *latents, bool normalized)
+{
+    at_context *cx = r->cx;
+    const at_module *vae = at_latent_autoencoder(r);
+    if (!vae) return NULL;
+    at_autoencoder_info info = at_autoencoder_info_of(vae);
+    at_tensor *a, *b;
+    if (normalized && normal_of(r, &info, &a, &b)) return at_div(cx, at_sub(cx, latents, b), a);
+    float scale = (float)info.scaling_factor;
+    return at_affine(cx, latents, scale, -(float)info.shift_factor * scale);
+}
+
 /* Whole is what the reference does; in tiles where the decoder's largest layers (about six of them
    are alive at once) do not fit into the budget, or into half of the machine's memory. */
 bool at_latent_needs_tiles(const at_latent_run *r)
 {
-    const at_module *vae = at_pipeline_module(r->pipeline, "vae", at_autoencoder_kl_class.name);
+    const at_module *vae = at_latent_autoencoder(r);
     if (!vae) return false;
-    at_autoencoder_kl_info info = at_autoencoder_kl_info_of(vae);
+    at_autoencoder_info info = at_autoencoder_info_of(vae);
     double pixels = (double)r->options->width * r->options->height;
     double bytes = 6.0 * pixels * (double)info.channels * sizeof(float);
     double budget = (double)at_pool_budget(r->cx), used = (double)at_memory_used(r->cx);
@@ -93,17 +138,14 @@ bool at_latent_needs_tiles(const at_latent_run *r)
 static void decode(at_latent_run *r, at_tensor *latents, at_generation *made)
 {
     at_context *cx = r->cx;
-    at_module *vae = at_pipeline_module(r->pipeline, "vae", at_autoencoder_kl_class.name);
+    at_module *vae = at_latent_autoencoder(r);
     if (!vae) return;
-    at_autoencoder_kl_info info = at_autoencoder_kl_info_of(vae);
     bool tiled = at_latent_needs_tiles(r);
-    float scale = (float)(1.0 / info.scaling_factor),
-          shift = r->unshifted ? 0 : (float)info.shift_factor;
     at_progress(cx, "decode", 0, made->count);
     for (int i = 0; i < made->count && at_ok(cx); i++) {
         at_scope s = at_scope_begin(cx);
-        at_tensor *z = at_affine(cx, at_slice(cx, latents, 0, i, 1), scale, shift);
-        at_tensor *x = at_autoencoder_kl_decode(cx, vae, z, tiled);
+        at_tensor *z = at_latent_unscale(r, at_slice(cx, latents, 0, i, 1));
+        at_tensor *x = at_autoencoder_decode(cx, vae, z, tiled);
         x = at_affine(cx, at_view(cx, x, at_dim(x, 1), at_dim(x, 2), at_dim(x, 3)), 0.5f, 0.5f);
         made->images[i] = at_image_from_tensor(cx, x);
         at_scope_end(cx, s, NULL);
@@ -155,9 +197,9 @@ at_generation *at_latent_generate(at_pipeline *pipeline, const at_generate_optio
     if ((o.init || o.mask) && !class->starts)
         return at_fail(cx, AT_ERROR_UNSUPPORTED, "--init: %s makes pictures from words only",
                        pipeline->class->name);
-    at_module *vae = at_pipeline_module(pipeline, "vae", at_autoencoder_kl_class.name);
+    at_module *vae = at_pipeline_module_of(pipeline, "vae", at_autoencoder_classes);
     if (!vae) return NULL;
-    int scale = at_autoencoder_kl_info_of(vae).scale;
+    int scale = at_autoencoder_info_of(vae).scale;
     bool fine = class->settle(pipeline, &o, scale);
     at_generation *made = fine ? at_generation_new(pipeline, &o) : NULL;
     at_latent_run *r = made ? at_alloc(cx, 1, class->size) : NULL;
@@ -165,6 +207,7 @@ at_generation *at_latent_generate(at_pipeline *pipeline, const at_generate_optio
         *r = (at_latent_run){.cx = cx,
                              .pipeline = pipeline,
                              .options = &made->used,
+                             .normalized = class->normalized,
                              .height = o.height / scale,
                              .width = o.width / scale};
         run(r, class, made);

@@ -14,6 +14,7 @@ typedef struct at_latent_run {
     at_scheduler *scheduler;
     at_noise *noise; /* a stream for each picture */
     bool unshifted;  /* the picture is decoded without the autoencoder's shift_factor */
+    bool normalized; /* the class's */
     int last;        /* the scheduler's steps end before this one; 0: all of them */
 } at_latent_run;
 
@@ -21,8 +22,9 @@ typedef struct at_latent_run {
 typedef at_tensor *(*at_latent_step)(at_latent_run *run, at_tensor *latents, int i);
 
 typedef struct at_latent_class {
-    size_t size; /* of the run's struct, which begins with an at_latent_run */
-    bool starts; /* also from pictures */
+    size_t size;     /* of the run's struct, which begins with an at_latent_run */
+    bool starts;     /* also from pictures */
+    bool normalized; /* latents are those of the autoencoder by its latents_mean and latents_std */
     /* Fills in the reference's defaults and checks its limits; scale: pixels a latent. */
     bool (*settle)(at_pipeline *pipeline, at_generate_options *o, int scale);
     void (*encode)(at_latent_run *run); /* the prompts */
@@ -49,6 +51,14 @@ bool at_latent_settle(at_context *cx, at_generate_options *o, const at_latent_de
 
 /* [B,h,w,C]: the noise of the seeds, or the caller's file. */
 at_tensor *at_latent_noise(at_latent_run *run, int64_t channels);
+
+/* The autoencoder; NULL and the error on failure. */
+at_module *at_latent_autoencoder(const at_latent_run *run);
+
+/* Latents [...,C] as the autoencoder codes them, and back to those that the run goes through: its
+   scaling_factor and shift_factor, or its latents_mean and latents_std. */
+at_tensor *at_latent_unscale(const at_latent_run *run, at_tensor *latents);
+at_tensor *at_latent_scale(const at_latent_run *run, at_tensor *latents, bool normalized);
 
 /* Whether the autoencoder must work in tiles for its memory's sake. */
 bool at_latent_needs_tiles(const at_latent_run *run);

@@ -1,5 +1,5 @@
 #include "pipelines/latent_start.h"
-#include "models/autoencoders/autoencoder_kl.h"
+#include "models/autoencoders/autoencoder.h"
 #include "pipelines/prompt.h"
 #include <atelier/image.h>
 #include <math.h>
@@ -122,23 +122,22 @@ static at_tensor *sample(at_context *cx, at_tensor *moments, at_noise *noise)
 }
 
 /* Latents of x [1,H,W,3] in -1..1, one posterior drawn by each of the first `count` pictures'
-   streams. -> [count,h,w,C] */
-static at_tensor *encode(at_latent_run *r, at_tensor *x, int count)
+   streams (where the autoencoder draws). -> [count,h,w,C] */
+static at_tensor *encode(at_latent_run *r, at_tensor *x, int count, bool normalized)
 {
     at_context *cx = r->cx;
-    at_module *vae = at_pipeline_module(r->pipeline, "vae", at_autoencoder_kl_class.name);
+    at_module *vae = at_latent_autoencoder(r);
     if (!vae || !at_ok(cx)) return NULL;
     at_scope s = at_scope_begin(cx);
-    at_tensor *moments = at_autoencoder_kl_encode(cx, vae, x, at_latent_needs_tiles(r));
-    at_tensor *out = NULL;
-    for (int i = 0; i < count && at_ok(cx); i++) {
+    at_tensor *moments = at_autoencoder_encode(cx, vae, x, at_latent_needs_tiles(r));
+    bool draws = at_autoencoder_info_of(vae).draws;
+    at_tensor *out = draws ? NULL : at_prompt_repeat(cx, moments, count);
+    for (int i = 0; draws && i < count && at_ok(cx); i++) {
         at_noise one = {r->noise->generators + i, 1, r->noise->channels_first};
         at_tensor *z = sample(cx, moments, &one);
         out = i ? at_join(cx, 0, out, z) : z;
     }
-    at_autoencoder_kl_info info = at_autoencoder_kl_info_of(vae);
-    float scale = (float)info.scaling_factor;
-    out = at_affine(cx, out, scale, -(float)info.shift_factor * scale);
+    out = at_latent_scale(r, out, normalized);
     at_scope_end(cx, s, &out, NULL);
     return out;
 }
@@ -155,14 +154,15 @@ static at_latent_start begin_image(at_latent_run *r, int64_t channels)
 {
     at_context *cx = r->cx;
     at_tensor *x = at_affine(cx, read_picture(r, r->options->init, 3), 2.0f, -1.0f);
-    at_tensor *clean = encode(r, x, r->options->count);
+    at_tensor *clean = encode(r, x, r->options->count, r->normalized);
     if (r->options->denoising_start > 0) return (at_latent_start){.latents = clean};
     at_tensor *noise = at_latent_noise(r, channels);
     return (at_latent_start){
         .latents = at_scheduler_add_noise(cx, r->scheduler, clean, noise, r->scheduler->index)};
 }
 
-/* All pictures share the posterior that the first one's stream draws. */
+/* All pictures share the posterior that the first one's stream draws. Only what is decoded is
+   normalized, as in the reference. */
 static at_latent_start begin_mask(at_latent_run *r, int64_t channels, bool blends)
 {
     at_context *cx = r->cx;
@@ -170,7 +170,7 @@ static at_latent_start begin_mask(at_latent_run *r, int64_t channels, bool blend
     bool all = o->strength >= 1.0, given = o->latents != NULL;
     at_latent_start s = {0};
     at_tensor *x = at_affine(cx, read_picture(r, o->init, 3), 2.0f, -1.0f);
-    if (blends || (!given && !all)) s.image = encode(r, x, 1);
+    if (blends || (!given && !all)) s.image = encode(r, x, 1, false);
     s.noise = at_latent_noise(r, channels);
     if (o->denoising_start > 0)
         s.latents = at_prompt_repeat(cx, s.image, o->count);
@@ -182,7 +182,7 @@ static at_latent_start begin_mask(at_latent_run *r, int64_t channels, bool blend
                                    s.noise, r->scheduler->index);
     at_tensor *mask = read_mask(r);
     s.mask = shrink(r, mask);
-    s.masked = encode(r, at_mul(cx, x, at_affine(cx, mask, -1.0f, 1.0f)), 1);
+    s.masked = encode(r, at_mul(cx, x, at_affine(cx, mask, -1.0f, 1.0f)), 1, false);
     return s;
 }
 

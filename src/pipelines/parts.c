@@ -59,6 +59,12 @@ static void replace_text(at_context *cx, char **text, const char *with)
     *text = at_copy_text(cx, with);
 }
 
+/* Any autoencoder can stand in for the model's. */
+static bool is_vae(const at_component *c)
+{
+    return strcmp(c->name, "vae") == 0;
+}
+
 static void take(at_pipeline *p, at_component *c, const at_layout_part *part, const char *path,
                  bool alone)
 {
@@ -69,7 +75,7 @@ static void take(at_pipeline *p, at_component *c, const at_layout_part *part, co
     if (!c->config && at_ok(cx)) c->config = config_of(cx, part->config, path);
     c->weights = at_weights_keep(part->weights);
     replace_text(cx, &c->folder, path);
-    if (!c->class_name) c->class_name = at_copy_text(cx, part->class_name);
+    if (!c->class_name || is_vae(c)) replace_text(cx, &c->class_name, part->class_name);
 }
 
 static void take_tokenizer(at_pipeline *p, const char *name, const char *shared)
@@ -105,7 +111,8 @@ static const at_layout_part *part_for(at_layout *layout, const at_component *c)
 {
     const at_layout_part *named = at_layout_find(layout, c->name);
     const char *class_name = c->class_name;
-    if (named && (!class_name || strcmp(named->class_name, class_name) == 0)) return named;
+    if (named && (!class_name || is_vae(c) || strcmp(named->class_name, class_name) == 0))
+        return named;
     for (int i = 0; class_name && i < layout->count; i++) {
         const at_layout_part *part = &layout->parts[i];
         if (strcmp(part->class_name, class_name) == 0 || both_clip(part->class_name, class_name))
@@ -126,21 +133,23 @@ static void take_file(at_pipeline *p, at_component *c, const char *path)
     at_layout_free(layout);
 }
 
-/* The class that a folder names for a component that the model itself says nothing of. */
+/* The class that a folder names for a component that the model itself says nothing of, or that can
+   be of several. */
 static void take_class(at_context *cx, at_component *c, const char *folder)
 {
     char *path = at_path_join(cx, folder, "config.json");
     cJSON *json = path && at_file_exists(path) ? at_json_read(cx, path) : NULL;
-    const cJSON *name =
-        cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(json, "architectures"), 0);
-    if (cJSON_IsString(name)) c->class_name = at_copy_text(cx, name->valuestring);
+    const cJSON *name = cJSON_GetObjectItemCaseSensitive(json, "_class_name");
+    if (!name)
+        name = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(json, "architectures"), 0);
+    if (cJSON_IsString(name)) replace_text(cx, &c->class_name, name->valuestring);
     cJSON_Delete(json);
     at_free(path);
 }
 
 static void take_folder(at_pipeline *p, at_component *c, const char *path)
 {
-    if (!c->class_name) take_class(p->cx, c, path);
+    if (!c->class_name || is_vae(c)) take_class(p->cx, c, path);
     at_config_free(c->config);
     at_weights_drop(c->weights);
     c->config = NULL;

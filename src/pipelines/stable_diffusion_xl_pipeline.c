@@ -113,6 +113,7 @@ static at_generation *generate(at_pipeline *pipeline, const at_generate_options 
 {
     static const at_latent_class class = {.size = sizeof(at_sd_run),
                                           .starts = true,
+                                          .normalized = true,
                                           .settle = settle,
                                           .encode = encode,
                                           .prepare = at_sd_prepare,

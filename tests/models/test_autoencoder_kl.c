@@ -40,9 +40,46 @@ static void test_tiled(void **state)
     vae_matches("vae_tiled", true);
 }
 
+static float largest(at_context *cx, at_tensor *x)
+{
+    float most = 0, *values = malloc((size_t)at_elements(x) * sizeof *values);
+    assert_true(at_read_f32(cx, x, values));
+    for (int64_t i = 0; i < at_elements(x); i++)
+        if (fabsf(values[i]) > most) most = fabsf(values[i]);
+    free(values);
+    return most;
+}
+
+/* Activations past what f16 holds, as the XL autoencoder has them (here from the latents on, which
+   the residual sums carry along), with weights in f16: the same picture in every precision. */
+static void test_beyond_f16(void **state)
+{
+    static const at_precision precisions[] = {AT_PRECISION_BF16, AT_PRECISION_INT8};
+    (void)state;
+    network n = network_open("vae_fp16_variant", "io");
+    at_tensor *z = at_affine(n.cx, fixture_nhwc(n.cx, n.io, "input.latent"), 1e6f, 0.0f);
+    assert_true(largest(n.cx, z) > 65504.0f);
+    at_tensor *f32 = at_autoencoder_kl_decode(n.cx, n.module, z, false);
+    assert_fine(n.cx);
+    for (size_t i = 0; i < sizeof precisions / sizeof *precisions; i++) {
+        at_context *cx =
+            at_context_new(&(at_context_options){.precision = precisions[i], .threads = 2});
+        at_module *vae =
+            at_module_load(cx, AT_FIXTURES "/networks/vae_fp16_variant", "AutoencoderKL");
+        at_tensor *x =
+            at_autoencoder_kl_decode(cx, vae, at_from(cx, AT_F32, 4, z->shape, z->data), false);
+        assert_fine(cx);
+        assert_parity(cx, x, f32, 0.1);
+        at_module_free(vae);
+        at_context_free(cx);
+    }
+    network_close(n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_networks),
-                                       cmocka_unit_test(test_tiled)};
+                                       cmocka_unit_test(test_tiled),
+                                       cmocka_unit_test(test_beyond_f16)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

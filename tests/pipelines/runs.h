@@ -107,12 +107,13 @@ static inline void check_latents(at_context *cx, at_tensor *theirs)
     at_weights_free(file);
 }
 
-static inline void run_case(at_pipeline *p, const char *model, const cJSON *c)
+/* model: the folder that has the case's pictures; cases: that of what the reference drew. */
+static inline void run_case(at_pipeline *p, const char *model, const char *cases, const cJSON *c)
 {
     char path[512];
     at_context *cx = p->cx;
     at_scope scope = at_scope_begin(cx);
-    snprintf(path, sizeof path, "%s/%s", model, cJSON_GetStringValue(item(c, "file")));
+    snprintf(path, sizeof path, "%s/%s", cases, cJSON_GetStringValue(item(c, "file")));
     at_weights *io = at_weights_open(cx, path);
     at_generate_options o = options_of(c);
     read_start(&o, c, model);
@@ -140,20 +141,45 @@ static inline void run_case(at_pipeline *p, const char *model, const cJSON *c)
     at_scope_end(cx, scope, NULL);
 }
 
-static inline void run_folder(const char *model, const char *class_name, int least)
+/* The pipeline of a folder, with the case's own autoencoder where it names one of `cases`. */
+static inline at_pipeline *open_case(at_context *cx, const char *model, const char *cases,
+                                     const cJSON *c)
+{
+    char vae[512];
+    if (item(c, "vae"))
+        snprintf(vae, sizeof vae, "%s/%s", cases, cJSON_GetStringValue(item(c, "vae")));
+    at_pipeline *p = at_pipeline_open_files(
+        cx, &(at_model_files){.model = model, .vae = item(c, "vae") ? vae : NULL});
+    assert_fine(cx);
+    return p;
+}
+
+/* The cases in one folder on the model in another, which has their pictures. */
+static inline void run_cases(const char *model, const char *place, const char *class_name,
+                             int least)
 {
     char path[512];
     at_context *cx = f32_context();
     at_pipeline *p = at_pipeline_open(cx, model);
     assert_fine(cx);
     assert_string_equal(p->class->name, class_name);
-    snprintf(path, sizeof path, "%s/cases.json", model);
+    snprintf(path, sizeof path, "%s/cases.json", place);
     cJSON *cases = at_json_read(cx, path);
     const cJSON *c;
     assert_true(cJSON_GetArraySize(cases) >= least);
-    cJSON_ArrayForEach(c, cases) run_case(p, model, c);
+    cJSON_ArrayForEach(c, cases)
+    {
+        at_pipeline *own = item(c, "vae") ? open_case(cx, model, place, c) : p;
+        run_case(own, model, place, c);
+        if (own != p) at_pipeline_free(own);
+    }
     cJSON_Delete(cases);
     at_context_free(cx);
+}
+
+static inline void run_folder(const char *model, const char *class_name, int least)
+{
+    run_cases(model, model, class_name, least);
 }
 
 static inline void refuse(const char *model, const at_generate_options *o, at_status status,

@@ -36,6 +36,13 @@ static void test_refiner(void **state)
     run_folder(TINY_XL "_refiner", "StableDiffusionXLImg2ImgPipeline", 2);
 }
 
+/* latents_mean and latents_std; AutoencoderTiny */
+static void test_other_autoencoders(void **state)
+{
+    (void)state;
+    run_cases(TINY_XL, TINY_XL "_vaes", "StableDiffusionXLPipeline", 8);
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -113,10 +120,15 @@ static void test_second_call(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_first),     cmocka_unit_test(test_inpainting_model),
-        cmocka_unit_test(test_distilled), cmocka_unit_test(test_xl),
-        cmocka_unit_test(test_refiner),   cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_defaults),  cmocka_unit_test(test_second_call),
+        cmocka_unit_test(test_first),
+        cmocka_unit_test(test_inpainting_model),
+        cmocka_unit_test(test_distilled),
+        cmocka_unit_test(test_xl),
+        cmocka_unit_test(test_refiner),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_other_autoencoders),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_second_call),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -10,6 +10,7 @@ typedef struct vae_config {
     at_activation activation;
     bool quant_conv, post_quant_conv, mid_attention;
     double scaling_factor, shift_factor;
+    double *latents_mean, *latents_std; /* latent_channels of each, or NULL */
 } vae_config;
 
 typedef struct vae_resnet {
@@ -170,14 +171,17 @@ at_tensor *at_autoencoder_kl_decode(at_context *cx, const at_module *vae, at_ten
                  : decode(cx, vae, z);
 }
 
-at_autoencoder_kl_info at_autoencoder_kl_info_of(const at_module *vae)
+at_autoencoder_info at_autoencoder_kl_info_of(const at_module *vae)
 {
     const vae_config *c = &((const autoencoder_kl *)vae)->config;
-    return (at_autoencoder_kl_info){.latent_channels = c->latent_channels,
-                                    .scale = 1 << (c->levels - 1),
-                                    .channels = c->channels[AT_MIN(1, c->levels - 1)],
-                                    .scaling_factor = c->scaling_factor,
-                                    .shift_factor = c->shift_factor};
+    return (at_autoencoder_info){.latent_channels = c->latent_channels,
+                                 .scale = 1 << (c->levels - 1),
+                                 .channels = c->channels[AT_MIN(1, c->levels - 1)],
+                                 .scaling_factor = c->scaling_factor,
+                                 .shift_factor = c->shift_factor,
+                                 .latents_mean = c->latents_mean,
+                                 .latents_std = c->latents_std,
+                                 .draws = true};
 }
 
 /* ---- parameters */
@@ -298,12 +302,30 @@ static void make_half(at_module *module, vae_half *half, int levels, int layers)
         half->blocks[i] = (vae_level){.layers = layers, .resnets = resnets + i * layers};
 }
 
+/* One number a latent channel; NULL where the option is missing. */
+static double *read_numbers(at_context *cx, at_config *k, const char *key, at_module *module,
+                            int64_t channels)
+{
+    const cJSON *list = at_config_item(k, key), *item;
+    double *numbers = list ? at_module_list(module, channels, sizeof *numbers) : NULL;
+    int64_t count = 0;
+    cJSON_ArrayForEach(item, list)
+    {
+        if (cJSON_IsNumber(item) && count < channels && numbers) numbers[count] = item->valuedouble;
+        count += cJSON_IsNumber(item) ? 1 : channels + 1;
+    }
+    if (list && count != channels)
+        at_fail(cx, AT_ERROR_FORMAT, "%s: \"%s\" must be %lld numbers, one a latent channel",
+                at_config_what(k), key, (long long)channels);
+    return numbers;
+}
+
 static void configure(at_context *cx, at_config *k, at_module *module)
 {
     autoencoder_kl *m = (autoencoder_kl *)module;
     vae_config *c = &m->config;
-    static const char *const elsewhere[] = {"force_upcast", "latents_mean", "latents_std",
-                                            NULL}; /* the pipelines' */
+    /* It is about f16, which nothing here computes in: sums and activations are f32. */
+    static const char *const elsewhere[] = {"force_upcast", NULL};
     at_config_ignore(k, elsewhere);
     c->in_channels = at_config_range(cx, k, "in_channels", 3, 1, 4096);
     c->out_channels = at_config_range(cx, k, "out_channels", 3, 1, 4096);
@@ -333,6 +355,11 @@ static void configure(at_context *cx, at_config *k, at_module *module)
                     "%s: \"block_out_channels\" must be multiples of \"norm_num_groups\", %d", what,
                     c->groups);
     if (!at_ok(cx)) return;
+    c->latents_mean = read_numbers(cx, k, "latents_mean", module, c->latent_channels);
+    c->latents_std = read_numbers(cx, k, "latents_std", module, c->latent_channels);
+    for (int64_t i = 0; c->latents_std && at_ok(cx) && i < c->latent_channels; i++)
+        if (c->latents_std[i] == 0)
+            at_fail(cx, AT_ERROR_FORMAT, "%s: \"latents_std\" has a 0", what);
     make_half(module, &m->encoder, c->levels, c->layers);
     make_half(module, &m->decoder, c->levels, c->layers + 1);
 }

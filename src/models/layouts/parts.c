@@ -1,4 +1,5 @@
 #include "models/layouts/parts.h"
+#include "models/layouts/autoencoder_tiny.h"
 #include "models/layouts/flux.h"
 #include "models/layouts/lumina2.h"
 #include "models/layouts/mmdit.h"
@@ -106,6 +107,9 @@ const at_part_form at_part_forms[] = {
     {AT_PART_FLUX, "time_text_embed.text_embedder.linear_1.weight", name_same},
     {AT_PART_VAE, "decoder.up.0.block.0.norm1.weight", at_names_vae},
     {AT_PART_VAE, "decoder.up_blocks.0.resnets.0.norm1.weight", name_same},
+    {AT_PART_TINY_VAE, "decoder.layers.0.weight", name_same},
+    {AT_PART_TINY_VAE, "19.bias", at_names_tiny_decoder}, /* the last layer of all published */
+    {AT_PART_TINY_VAE, "14.bias", at_names_tiny_encoder},
     {AT_PART_CLIP, "text_model.embeddings.token_embedding.weight", name_clip},
     {AT_PART_CLIP, "embeddings.token_embedding.weight", name_clip},
     {AT_PART_OPEN_CLIP, "transformer.resblocks.0.attn.in_proj_weight", at_names_open_clip},
@@ -568,12 +572,13 @@ cJSON *at_part_config(at_context *cx, at_part_kind kind, const at_weights *weigh
                       const at_part_hint *hint)
 {
     static cJSON *(*const makers[AT_PART_KINDS])(const at_weights *, const at_part_hint *) = {
-        [AT_PART_UNET] = unet_config,      [AT_PART_FLUX] = flux_config,
-        [AT_PART_VAE] = vae_config,        [AT_PART_CLIP] = clip_config,
-        [AT_PART_OPEN_CLIP] = clip_config, [AT_PART_T5] = t5_config,
-        [AT_PART_SD3] = sd3_config,        [AT_PART_AURAFLOW] = auraflow_config,
-        [AT_PART_UMT5] = t5_config,        [AT_PART_LUMINA2] = lumina2_config,
-        [AT_PART_GEMMA2] = gemma2_config,  [AT_PART_WHISPER] = at_whisper_config,
+        [AT_PART_UNET] = unet_config,        [AT_PART_FLUX] = flux_config,
+        [AT_PART_VAE] = vae_config,          [AT_PART_CLIP] = clip_config,
+        [AT_PART_OPEN_CLIP] = clip_config,   [AT_PART_T5] = t5_config,
+        [AT_PART_SD3] = sd3_config,          [AT_PART_AURAFLOW] = auraflow_config,
+        [AT_PART_UMT5] = t5_config,          [AT_PART_LUMINA2] = lumina2_config,
+        [AT_PART_GEMMA2] = gemma2_config,    [AT_PART_WHISPER] = at_whisper_config,
+        [AT_PART_TINY_VAE] = at_tiny_config,
     };
     cJSON *json = at_ok(cx) ? makers[kind](weights, hint) : NULL;
     if (at_ok(cx) && !json) at_fail(cx, AT_ERROR_MEMORY, "out of memory");

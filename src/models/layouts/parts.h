@@ -10,6 +10,7 @@ typedef enum at_part_kind {
     AT_PART_UNET,
     AT_PART_FLUX,
     AT_PART_VAE,
+    AT_PART_TINY_VAE,
     AT_PART_CLIP,
     AT_PART_OPEN_CLIP,
     AT_PART_T5,
