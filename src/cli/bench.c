@@ -23,18 +23,30 @@ static const char *text(const cJSON *json, const char *key)
     return cJSON_IsString(item) ? item->valuestring : "";
 }
 
+/* 0: this table has no arithmetic of that type. */
+static void print_peak(const char *type, double rate)
+{
+    if (rate > 0)
+        printf("%s %.0f, ", type, rate);
+    else
+        printf("%s none, ", type);
+}
+
 static void print_kernels(const cJSON *report)
 {
     const cJSON *peaks = cJSON_GetObjectItemCaseSensitive(report, "peaks"), *k;
-    printf("%s, %.0f threads\npeaks: f32 %.0f GFLOP/s, bf16 %.0f GFLOP/s, int8 %.0f GOP/s, "
-           "memory reads %.1f GB/s\n\n",
-           text(report, "cpu"), number(report, "threads"), number(peaks, "f32_gflops"),
-           number(peaks, "bf16_gflops"), number(peaks, "int8_gops"), number(peaks, "read_gb_s"));
-    printf("%-36s %12s %9s %10s\n", "kernel", "rate", "of peak", "ms");
+    printf("%s, %s, %.0f threads\npeaks in 1e9 operations a second: ", text(report, "cpu"),
+           text(report, "table"), number(report, "threads"));
+    print_peak("f32", number(peaks, "f32_gflops"));
+    print_peak("bf16", number(peaks, "bf16_gflops"));
+    print_peak("int8", number(peaks, "int8_gops"));
+    printf("memory reads %.1f GB/s, copies %.1f GB/s\n\n", number(peaks, "read_gb_s"),
+           number(peaks, "copy_gb_s"));
+    printf("%-42s %-9s %13s %9s %10s\n", "kernel", "precision", "rate", "of peak", "ms");
     cJSON_ArrayForEach(k, cJSON_GetObjectItemCaseSensitive(report, "kernels"))
     {
         bool memory = cJSON_HasObjectItem(k, "gb_s");
-        printf("%-36s %6.1f %s %7.1f %% %10.3f\n", text(k, "name"),
+        printf("%-42s %-9s %7.1f %s %7.1f %% %10.3f\n", text(k, "name"), text(k, "precision"),
                number(k, memory ? "gb_s" : "gflops"), memory ? "GB/s " : "GFLOP",
                number(k, "percent_of_peak"), number(k, "milliseconds"));
     }

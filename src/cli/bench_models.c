@@ -10,6 +10,7 @@
 #include "models/transformers/hunyuan_dit.h"
 #include "models/transformers/lumina2.h"
 #include "models/transformers/sd3.h"
+#include "models/unets/unet_2d_condition.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -108,6 +109,31 @@ static at_tensor *auraflow_slice(at_context *cx, const at_module *auraflow)
     return at_auraflow_forward(cx, auraflow, &in);
 }
 
+/* A step with guidance: two pictures of 512 x 512, 77 tokens of text each */
+static at_tensor *sd15_unet(at_context *cx, const at_module *unet)
+{
+    at_unet_inputs in = {
+        .sample = NOISE(cx, 2, 64, 64, 4),
+        .timestep = at_full(cx, 500.0f, 1, (int64_t[]){2}),
+        .encoder_hidden_states = NOISE(cx, 2, 77, 768),
+    };
+    return at_unet_forward(cx, unet, &in);
+}
+
+/* One picture of 1024 x 1024 */
+static at_tensor *sdxl_unet(at_context *cx, const at_module *unet)
+{
+    at_unet_inputs in = {
+        .sample = NOISE(cx, 1, 128, 128, 4),
+        .timestep = at_full(cx, 500.0f, 1, (int64_t[]){1}),
+        .encoder_hidden_states = NOISE(cx, 1, 77, 2048),
+        .text_embeds = NOISE(cx, 1, 1280),
+        .time_ids =
+            at_from(cx, AT_F32, 2, (int64_t[]){1, 6}, (float[]){1024, 1024, 0, 0, 1024, 1024}),
+    };
+    return at_unet_forward(cx, unet, &in);
+}
+
 static at_tensor *vae_decode(at_context *cx, const at_module *vae)
 {
     int64_t channels = at_autoencoder_kl_info_of(vae).latent_channels;
@@ -149,6 +175,19 @@ static const bench_model models[] = {
      "\"pos_embed_max_size\": 64, \"qk_norm\": \"rms_norm\", "
      "\"dual_attention_layers\": [0, 1]}",
      sd3_slice},
+    {"sd15_unet_512_b2",
+     "{\"_class_name\": \"UNet2DConditionModel\", \"cross_attention_dim\": 768, "
+     "\"attention_head_dim\": 8}",
+     sd15_unet},
+    {"sdxl_unet_1024_b1",
+     "{\"_class_name\": \"UNet2DConditionModel\", \"block_out_channels\": [320, 640, 1280], "
+     "\"down_block_types\": [\"DownBlock2D\", \"CrossAttnDownBlock2D\", "
+     "\"CrossAttnDownBlock2D\"], \"up_block_types\": [\"CrossAttnUpBlock2D\", "
+     "\"CrossAttnUpBlock2D\", \"UpBlock2D\"], \"cross_attention_dim\": 2048, "
+     "\"attention_head_dim\": [5, 10, 20], \"transformer_layers_per_block\": [1, 2, 10], "
+     "\"use_linear_projection\": true, \"addition_embed_type\": \"text_time\", "
+     "\"addition_time_embed_dim\": 256, \"projection_class_embeddings_input_dim\": 2816}",
+     sdxl_unet},
     {"sd15_vae_decode_512", "{" VAE_LEVELS ", \"latent_channels\": 4}", vae_decode},
 };
 
@@ -176,7 +215,6 @@ static double median_seconds(at_context *cx, const bench_model *model, const at_
 
 void at_bench_models(at_context *cx, const char *only, cJSON *report)
 {
-    static const char *const precisions[] = {"auto", "f32", "bf16", "int8"};
     cJSON *list = cJSON_AddArrayToObject(report, "models");
     for (size_t i = 0; i < AT_COUNT(models) && at_ok(cx); i++) {
         const bench_model *model = &models[i];
@@ -190,7 +228,7 @@ void at_bench_models(at_context *cx, const char *only, cJSON *report)
         if (!at_ok(cx)) return;
         cJSON *entry = cJSON_CreateObject();
         cJSON_AddStringToObject(entry, "name", model->name);
-        cJSON_AddStringToObject(entry, "precision", precisions[at_precision_of(cx)]);
+        cJSON_AddStringToObject(entry, "precision", at_precision_name(at_precision_of(cx)));
         cJSON_AddNumberToObject(entry, "seconds", seconds);
         cJSON_AddNumberToObject(entry, "peak_bytes", (double)at_memory_peak(cx));
         cJSON_AddItemToArray(list, entry);

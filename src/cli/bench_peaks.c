@@ -4,6 +4,32 @@
 #include <stdio.h>
 #include <string.h>
 
+/* 1e9 operations a second of all threads, each of `count` rounds of a loop doing `operations`. */
+static double rate(const at_context *cx, void (*loop)(long count), long count, double operations)
+{
+    double best = 0;
+    for (int i = 0; i < 3; i++) {
+        double start = at_clock();
+#pragma omp parallel num_threads(cx->threads)
+        loop(count);
+        double now = (double)count * operations * cx->threads / (at_clock() - start) / 1e9;
+        best = AT_MAX(best, now);
+    }
+    return best;
+}
+
+enum { PLAIN_SUMS = 48 };
+
+/* What the compiler makes of multiply-adds for the least processor: what plain C can reach. */
+static void f32_plain(long count)
+{
+    float sum[PLAIN_SUMS] = {0}, x = 0.5f;
+    __asm__ volatile("" : "+m"(x)); /* it is not to know the value */
+    for (; count > 0; count--)
+        for (int i = 0; i < PLAIN_SUMS; i++) sum[i] = sum[i] * x + x;
+    __asm__ volatile("" : : "m"(sum));
+}
+
 #if defined(__x86_64__)
 
 /* Twelve independent sums, each instruction waiting for none of the others; all registers zero. */
@@ -50,26 +76,15 @@ TILES(int8_tiles, "tdpbssd")
 
 #endif
 
-/* 1e9 operations a second of all threads, each of `count` rounds of a loop doing `operations`. */
-static double rate(at_context *cx, void (*loop)(long count), long count, double operations)
-{
-    double best = 0;
-    for (int i = 0; i < 3; i++) {
-        double start = at_clock();
-#pragma omp parallel num_threads(cx->threads)
-        loop(count);
-        double now = (double)count * operations * cx->threads / (at_clock() - start) / 1e9;
-        best = AT_MAX(best, now);
-    }
-    return best;
-}
-
 static void measure_arithmetic(at_context *cx, at_peaks *peaks)
 {
     enum { VECTORS = 12, ROUNDS = 1 << 22, TILE_ROUNDS = 1 << 20 };
     bool tiles = strcmp(cx->kernels->name, "amx") == 0;
     bool wide = tiles || strcmp(cx->kernels->name, "avx512") == 0;
-    if (strcmp(cx->kernels->name, "generic") == 0) return;
+    if (strcmp(cx->kernels->name, "generic") == 0) {
+        peaks->f32 = rate(cx, f32_plain, ROUNDS, 2 * PLAIN_SUMS);
+        return;
+    }
     peaks->f32 =
         wide ? rate(cx, f32_512, ROUNDS, VECTORS * 32) : rate(cx, f32_256, ROUNDS, VECTORS * 16);
 #if defined(AT_KERNELS_amx)
@@ -87,20 +102,18 @@ static void measure_arithmetic(at_context *cx, at_peaks *peaks)
 
 static void measure_arithmetic(at_context *cx, at_peaks *peaks)
 {
-    (void)cx, (void)peaks;
+    peaks->f32 = rate(cx, f32_plain, 1 << 22, 2 * PLAIN_SUMS);
 }
 
 #endif
 
-/* Reads 256 MB, more than any cache holds. */
-static double read_rate(at_context *cx)
+enum { BYTES = 1 << 30 /* more than any cache holds */, ROUNDS = 3 };
+
+static double read_rate(const at_context *cx, const uint64_t *memory)
 {
-    enum { BYTES = 1 << 28 };
-    uint64_t *memory = at_scratch(cx, BYTES), all = 0;
-    if (!memory) return 0;
-    memset(memory, 1, BYTES);
+    uint64_t all = 0;
     double best = 0;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < ROUNDS; i++) {
         double start = at_clock();
 #pragma omp parallel for num_threads(cx->threads) schedule(static) reduction(+ : all)
         for (int64_t j = 0; j < BYTES / 8; j++) all += memory[j];
@@ -108,15 +121,38 @@ static double read_rate(at_context *cx)
     }
     volatile uint64_t kept = all; /* so that the reads are done */
     (void)kept;
-    at_scratch_free(cx, memory);
     return best;
+}
+
+/* One half to the other. */
+static double copy_rate(const at_context *cx, char *memory)
+{
+    enum { PART = 1 << 20, HALF = BYTES / 2 };
+    double best = 0;
+    for (int i = 0; i < ROUNDS; i++) {
+        double start = at_clock();
+#pragma omp parallel for num_threads(cx->threads) schedule(static)
+        for (int64_t j = 0; j < HALF; j += PART) memcpy(memory + HALF + j, memory + j, PART);
+        best = AT_MAX(best, BYTES / (at_clock() - start) / 1e9);
+    }
+    return best;
+}
+
+static void measure_memory(at_context *cx, at_peaks *peaks)
+{
+    void *memory = at_scratch(cx, BYTES);
+    if (!memory) return;
+    memset(memory, 1, BYTES);
+    peaks->read = read_rate(cx, memory);
+    peaks->copy = copy_rate(cx, memory);
+    at_scratch_free(cx, memory);
 }
 
 at_peaks at_measure_peaks(at_context *cx)
 {
     at_peaks peaks = {0};
     measure_arithmetic(cx, &peaks);
-    peaks.read = read_rate(cx);
+    measure_memory(cx, &peaks);
     return peaks;
 }
 

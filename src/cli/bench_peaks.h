@@ -5,9 +5,10 @@
 #include "base/base.h"
 
 /* All threads together: 1e9 operations a second with a multiply-add counted as two, in registers,
-   with the widest instructions of the table in use (0: it has none for that type); GB/s read. */
+   with the instructions of the table in use (0: it has none for that type); GB/s of memory read,
+   and GB/s of memory read and written while it is copied. */
 typedef struct at_peaks {
-    double f32, bf16, int8, read;
+    double f32, bf16, int8, read, copy;
 } at_peaks;
 
 at_peaks at_measure_peaks(at_context *cx);

@@ -4,6 +4,7 @@
 #include "cli/metadata.h"
 #include "cli/session.h"
 #include "cli/verbs.h"
+#include "kernels/kernels.h"
 #include <atelier/image.h>
 #include <errno.h>
 #include <math.h>
@@ -161,10 +162,11 @@ static void report(cli_session *s, const cli_settings *settings, const char *con
             printf("%s  (seed %llu)\n", names[i],
                    (unsigned long long)made->used.seed + (unsigned)i);
         if (!s->quiet)
-            printf("%d x %d, %d steps, %.1f s (load %.1f, encode %.1f, step %.2f, decode %.1f)\n",
-                   made->used.width, made->used.height, made->used.steps, seconds,
-                   made->timings.load, made->timings.encode, made->timings.step,
-                   made->timings.decode);
+            printf("%d x %d, %d steps, %s, %.1f s (load %.1f, encode %.1f, step %.2f, "
+                   "decode %.1f)\n",
+                   made->used.width, made->used.height, made->used.steps,
+                   at_precision_name(at_precision_of(s->cx)), seconds, made->timings.load,
+                   made->timings.encode, made->timings.step, made->timings.decode);
         return;
     }
     cJSON *json = cJSON_CreateObject();
@@ -284,7 +286,6 @@ static int run(const cli_arguments *arguments)
     cli_settings settings = {
         .given = options_of(arguments),
         .model = cli_text(arguments, "model", NULL),
-        .precision = cli_text(arguments, "precision", NULL),
         .device = cli_text(arguments, "device", NULL),
     };
     const char *output = cli_text(arguments, "output", NULL);

@@ -2,6 +2,7 @@
 #include "base/text.h"
 #include "cli/session.h"
 #include "hub/models.h"
+#include "kernels/kernels.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -158,7 +159,7 @@ char *cli_settings_command(at_context *cx, const cli_settings *s, int index)
     }
     add_option(cx, &text, "latents", g->latents);
     add_option(cx, &text, "device", s->device);
-    add_option(cx, &text, "precision", s->precision);
+    add_option(cx, &text, "precision", at_precision_name(at_precision_of(cx)));
     const char *prompt = u->prompt ? u->prompt : "";
     if (*prompt == '-') at_text_print(cx, &text, " --");
     if (*prompt) add_word(cx, &text, prompt);
@@ -245,7 +246,7 @@ cJSON *cli_settings_json(at_context *cx, const cli_settings *s, int index)
     cJSON_AddNumberToObject(json, "denoising_end", u->denoising_end);
     add_text(json, "latents", s->given.latents);
     cJSON_AddStringToObject(json, "device", s->device ? s->device : "auto");
-    cJSON_AddStringToObject(json, "precision", s->precision ? s->precision : "auto");
+    cJSON_AddStringToObject(json, "precision", at_precision_name(at_precision_of(cx)));
     char *command = cli_settings_command(cx, s, index);
     add_text(json, "command", command);
     at_free(command);

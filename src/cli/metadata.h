@@ -8,10 +8,10 @@
 #include <atelier/atelier.h>
 
 typedef struct cli_settings {
-    at_generate_options given;      /* as the command line says */
-    const at_generation *made;      /* what it has become */
-    const char *model;              /* as given; NULL: the embedded default */
-    const char *precision, *device; /* as given; NULL: auto */
+    at_generate_options given; /* as the command line says */
+    const at_generation *made; /* what it has become */
+    const char *model;         /* as given; NULL: the embedded default */
+    const char *device;        /* as given; NULL: auto */
 } cli_settings;
 
 /* Of picture `index`, or of the whole run with index -1 (the first seed, and "count"). The caller

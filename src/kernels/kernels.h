@@ -141,8 +141,11 @@ typedef struct at_kernels {
  * an error. */
 void at_kernels_select(at_context *cx);
 
-/* What AT_PRECISION_AUTO means for this context's device. */
+/* The arithmetic that is used: what was asked for, or what AT_PRECISION_AUTO means here; where the
+   table has none for it, the next better (a warning has said so). In INT8 only what pays is int8,
+   the large products: the rest is BF16 where the table has it, or F32. */
 at_precision at_precision_of(const at_context *cx);
+const char *at_precision_name(at_precision precision); /* "auto", "f32", "bf16", "int8" */
 
 /* Overrides of the table; each takes what it has. */
 void at_kernels_generic(at_kernels *table);

@@ -111,26 +111,48 @@ static void select_forced(at_context *cx, const char *name)
             name);
 }
 
+static void select_table(at_context *cx)
+{
+    const char *forced = getenv("ATELIER_CPU");
+    cx->kernels = &tables[0].table; /* something to call, whatever fails below */
+    if (cx->options.device == AT_DEVICE_CUDA)
+        at_fail(cx, AT_ERROR_UNSUPPORTED, "device cuda: this build has no CUDA (use cpu)");
+    else if (forced && *forced)
+        select_forced(cx, forced);
+    else
+        for (size_t i = 0; i < AT_COUNT(tables); i++)
+            if (tables[i].has()) cx->kernels = &tables[i].table;
+}
+
+/* What was asked for and what is computed may differ: never silently. */
+static void say_selection(at_context *cx)
+{
+    const char *used = at_precision_name(at_precision_of(cx));
+    at_precision wanted = cx->options.precision;
+    if (wanted != AT_PRECISION_AUTO && wanted != at_precision_of(cx))
+        at_log(cx, AT_LOG_WARNING, "precision %s: this processor has no arithmetic for it (%s: %s)",
+               at_precision_name(wanted), cx->kernels->name, used);
+    at_log(cx, AT_LOG_INFO, "kernels: %s, precision %s", cx->kernels->name, used);
+}
+
 void at_kernels_select(at_context *cx)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, fill_tables);
-    cx->kernels = &tables[0].table; /* something to call, whatever fails below */
-    if (cx->options.device == AT_DEVICE_CUDA) {
-        at_fail(cx, AT_ERROR_UNSUPPORTED, "device cuda: this build has no CUDA (use cpu)");
-        return;
-    }
-    const char *forced = getenv("ATELIER_CPU");
-    if (forced && *forced) {
-        select_forced(cx, forced);
-        return;
-    }
-    for (size_t i = 0; i < AT_COUNT(tables); i++)
-        if (tables[i].has()) cx->kernels = &tables[i].table;
+    select_table(cx);
+    if (at_ok(cx)) say_selection(cx);
 }
 
 at_precision at_precision_of(const at_context *cx)
 {
-    if (cx->options.precision != AT_PRECISION_AUTO) return cx->options.precision;
-    return cx->kernels->gemm[AT_PRECISION_BF16] ? AT_PRECISION_BF16 : AT_PRECISION_F32;
+    at_precision wanted = cx->options.precision;
+    int best = wanted == AT_PRECISION_AUTO ? AT_PRECISION_BF16 : wanted;
+    while (best > AT_PRECISION_F32 && !cx->kernels->gemm[best]) best--;
+    return (at_precision)best;
+}
+
+const char *at_precision_name(at_precision precision)
+{
+    static const char *const names[] = {"auto", "f32", "bf16", "int8"};
+    return names[precision];
 }

@@ -48,16 +48,45 @@ static void test_no_cuda(void **state)
     at_context_free(cx);
 }
 
+/* What is logged, one after the other. */
+static char said[512];
+
+static void keep(void *user, at_log_level level, const char *text)
+{
+    (void)user;
+    size_t used = strlen(said);
+    snprintf(said + used, sizeof said - used, "%d %s;", (int)level, text);
+}
+
+static at_precision precision_used(at_precision wanted)
+{
+    *said = 0;
+    at_context *cx = at_context_new(&(at_context_options){.precision = wanted, .log = keep});
+    at_precision used = at_precision_of(cx);
+    bool there = used == AT_PRECISION_F32 || cx->kernels->gemm[used];
+    at_context_free(cx);
+    assert_true(there);
+    return used;
+}
+
+/* The precision that is named is the one that is computed in, and it is said which. */
 static void test_precision(void **state)
 {
     (void)state;
-    at_context *cx = at_context_new(&(at_context_options){.precision = AT_PRECISION_F32});
-    assert_int_equal(at_precision_of(cx), AT_PRECISION_F32);
-    at_context_free(cx);
+    assert_int_equal(precision_used(AT_PRECISION_F32), AT_PRECISION_F32);
+    assert_non_null(strstr(said, "precision f32;"));
+    for (at_precision p = AT_PRECISION_BF16; p <= AT_PRECISION_INT8; p++) {
+        at_precision used = precision_used(p);
+        char warning[64];
+        snprintf(warning, sizeof warning, "%d precision %s: this processor has no arithmetic",
+                 (int)AT_LOG_WARNING, at_precision_name(p));
+        assert_true((strstr(said, warning) != NULL) == (used != p));
+    }
     setenv("ATELIER_CPU", "generic", 1);
-    cx = at_context_new(NULL);
-    assert_int_equal(at_precision_of(cx), AT_PRECISION_F32);
-    at_context_free(cx);
+    assert_int_equal(precision_used(AT_PRECISION_AUTO), AT_PRECISION_F32);
+    assert_null(strstr(said, "no arithmetic"));
+    assert_int_equal(precision_used(AT_PRECISION_INT8), AT_PRECISION_F32);
+    assert_non_null(strstr(said, "(generic: f32)"));
     restore();
 }
 
