@@ -363,10 +363,14 @@ static const cli_option sampling_options[] = {
     {"sampler", 0, CLI_WORD, "NAME",
      "the scheduler's class: ddim, ddpm, deis, dpm2, dpm2_a, dpmpp_2m, dpmpp_2m_sde, dpmpp_2s, "
      "dpmpp_3m_sde, dpmpp_sde, edm_dpmpp_2m, edm_euler, euler, euler_a, flow_euler, flow_heun, "
-     "flow_lcm, heun, lcm, lms, pndm, tcd, unipc, or a class name of Diffusers",
+     "flow_lcm, heun, lcm, lms, pndm, tcd, unipc; k-diffusion's: k_euler, k_euler_a, k_heun, "
+     "k_dpm_2, k_dpm_2_a, k_lms, dpmpp_2s_a, k_dpmpp_sde, k_dpmpp_2m, k_dpmpp_2m_sde, "
+     "k_dpmpp_2m_sde_heun, k_dpmpp_3m_sde, k_lcm, ipndm, res_multistep, gradient_estimation; or a "
+     "name that Diffusers, A1111 or ComfyUI has",
      "that of the model's folder"},
     {"schedule", 0, CLI_WORD, "NAME",
-     "the sigmas: default, karras, exponential, beta, sgm_uniform or simple",
+     "the sigmas: default, karras, exponential, beta, sgm_uniform, simple, ays, lu, normal, "
+     "ddim_uniform, kl_optimal or linear_quadratic",
      "that of the model's folder"},
     {"rng", 0, CLI_CHOICE, "cpu|cuda", "whose random stream: torch's CPU generator or its CUDA one",
      "cpu"},

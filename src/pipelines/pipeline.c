@@ -241,11 +241,15 @@ at_tokenizer *at_pipeline_tokenizer(at_pipeline *p, const char *component)
 at_scheduler *at_pipeline_scheduler(at_pipeline *p, const char *sampler, const char *schedule)
 {
     at_component *c = needed(p, "scheduler");
-    if (c && p->scheduler)
-        return at_scheduler_make(p->cx, p->scheduler, p->folder, sampler, schedule);
-    char *path = c ? at_path_join(p->cx, c->folder, "scheduler_config.json") : NULL;
-    at_scheduler *s = path ? at_scheduler_load(p->cx, path, sampler, schedule) : NULL;
-    at_free(path);
+    at_scheduler *s = NULL;
+    if (c && p->scheduler) {
+        s = at_scheduler_make(p->cx, p->scheduler, p->folder, sampler, schedule);
+    } else if (c) {
+        char *path = at_path_join(p->cx, c->folder, "scheduler_config.json");
+        s = path ? at_scheduler_load(p->cx, path, sampler, schedule) : NULL;
+        at_free(path);
+    }
+    if (s) s->model = p->class->name;
     return s;
 }
 

@@ -63,6 +63,7 @@ double at_beta_ppf(double p, double a, double b)
 {
     if (p <= 0.0) return 0.0;
     if (p >= 1.0) return 1.0;
+    if (a == b && p == 0.5) return 0.5;
     double middle = at_beta_cdf(0.5, a, b);
     if (p == middle) return 0.5;
     return p < middle ? lower_half(p, a, b) : 1.0 - lower_half(1.0 - p, b, a);

@@ -1,4 +1,5 @@
 #include "schedulers/brownian.h"
+#include "tensor/pool.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -125,4 +126,35 @@ bool at_brownian_gain(at_context *cx, const at_brownian *b, double from, double 
     bool done = a.from >= a.to || add_node(cx, &a, start, end, whole, 0, 0);
     at_free(whole);
     return done;
+}
+
+at_tensor *at_brownian_noise(at_context *cx, const at_scheduler *s, const at_noise *noise,
+                             const uint64_t *seed, float from, float to, const at_tensor *like)
+{
+    if (!at_ok(cx)) return NULL;
+    if (!noise) return at_fail(cx, AT_ERROR_ARGUMENT, "noise: this sampler needs generators");
+    if (!seed && at_dim(like, 0) != noise->count)
+        return at_fail(cx, AT_ERROR_SHAPE, "noise: %d generators for a batch of %lld", noise->count,
+                       (long long)at_dim(like, 0));
+    at_tensor *out = at_empty(cx, AT_F32, like->dims, like->shape);
+    int64_t trees = seed ? 1 : noise->count, count = at_elements(like) / AT_MAX(trees, 1);
+    int64_t channels = at_dim(like, like->dims - 1), batch = seed ? at_dim(like, 0) : 1;
+    int64_t places = count / AT_MAX(batch * channels, 1);
+    float *planes = out ? AT_NEW_ARRAY(cx, float, count) : NULL, scale = -1.0f / sqrtf(from - to);
+    double low = INFINITY;
+    for (int i = 0; i < s->count; i++) /* no fmin: gcc 12 for aarch64 breaks down on it */
+        if (s->sigmas[i] < low) low = s->sigmas[i];
+    at_brownian motion = {low, s->sigmas[0], noise->generators[0].kind, seed ? *seed : 0};
+    for (int64_t i = 0; planes && i < trees; i++) {
+        if (!seed) motion.seed = noise->generators[i].seed;
+        if (!at_brownian_gain(cx, &motion, to, from, planes, count)) break;
+        float *x = (float *)out->data + i * count;
+        for (int64_t j = 0; j < count; j++) {
+            int64_t picture = j / (places * channels), c = j / places % channels, at = j % places;
+            int64_t to_place = noise->channels_first ? (picture * places + at) * channels + c : j;
+            x[to_place] = scale * planes[j];
+        }
+    }
+    at_free(planes);
+    return at_ok(cx) ? out : NULL;
 }

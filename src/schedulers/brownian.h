@@ -5,7 +5,7 @@
 #ifndef AT_BROWNIAN_H
 #define AT_BROWNIAN_H
 
-#include "base/random.h"
+#include "schedulers/scheduler.h"
 
 typedef struct at_brownian {
     double start, end; /* of the whole motion */
@@ -22,5 +22,10 @@ bool at_brownian_gain(at_context *cx, const at_brownian *b, double from, double 
    pool_size=24).generate_state(1); without a spawn key where depth is negative.
  */
 uint32_t at_seed_sequence(uint64_t entropy, uint64_t key, int depth);
+
+/* Noise of deviation 1 between two levels of the scheduler's, in the order of the reference's
+   [B,C,...]: of a tree for each picture, from its generator's seed, or of one for the batch. */
+at_tensor *at_brownian_noise(at_context *cx, const at_scheduler *s, const at_noise *noise,
+                             const uint64_t *seed, float from, float to, const at_tensor *like);
 
 #endif

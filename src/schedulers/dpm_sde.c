@@ -31,12 +31,6 @@ static void configure(at_context *cx, at_scheduler *s, at_config *k)
                 at_config_what(k), s->class->name);
 }
 
-static float middle(float a, float b)
-{
-    float from = -logf(a);
-    return expf(-(from + (-logf(b) - from) * 0.5f));
-}
-
 /* Every level twice but the first; of the timesteps every second is a middle.
  */
 static void set_timesteps(at_context *cx, at_scheduler *s, const at_schedule_options *o)
@@ -69,40 +63,8 @@ static at_tensor *scale_input(at_context *cx, at_scheduler *s, at_tensor *sample
 {
     bool first = !((dpm_sde *)s)->sample;
     float sigma = s->sigmas[s->index];
-    return at_sigma_scale(cx, sample, first ? sigma : middle(s->sigmas[s->index - 1], sigma));
-}
-
-/* Noise of deviation 1 between two levels, in the order of the reference's
- * [B,C,...]. */
-static at_tensor *tree_noise(at_context *cx, at_scheduler *s, const at_noise *noise, float from,
-                             float to, const at_tensor *like)
-{
-    const dpm_sde *m = (const dpm_sde *)s;
-    if (!noise) return at_fail(cx, AT_ERROR_ARGUMENT, "noise: this sampler needs generators");
-    if (!m->seeded && at_dim(like, 0) != noise->count)
-        return at_fail(cx, AT_ERROR_SHAPE, "noise: %d generators for a batch of %lld", noise->count,
-                       (long long)at_dim(like, 0));
-    at_tensor *out = at_empty(cx, AT_F32, like->dims, like->shape);
-    int64_t trees = m->seeded ? 1 : noise->count, count = at_elements(like) / AT_MAX(trees, 1);
-    int64_t channels = at_dim(like, like->dims - 1), batch = m->seeded ? at_dim(like, 0) : 1;
-    int64_t places = count / AT_MAX(batch * channels, 1);
-    float *planes = out ? AT_NEW_ARRAY(cx, float, count) : NULL, scale = -1.0f / sqrtf(from - to);
-    double low = INFINITY;
-    for (int i = 0; i < s->count; i++) /* no fmin: gcc 12 for aarch64 breaks down on it */
-        if (s->sigmas[i] < low) low = s->sigmas[i];
-    at_brownian motion = {low, s->sigmas[0], noise->generators[0].kind, m->seed};
-    for (int64_t i = 0; planes && i < trees; i++) {
-        if (!m->seeded) motion.seed = noise->generators[i].seed;
-        if (!at_brownian_gain(cx, &motion, to, from, planes, count)) break;
-        float *x = (float *)out->data + i * count;
-        for (int64_t j = 0; j < count; j++) {
-            int64_t picture = j / (places * channels), c = j / places % channels, at = j % places;
-            int64_t to_place = noise->channels_first ? (picture * places + at) * channels + c : j;
-            x[to_place] = scale * planes[j];
-        }
-    }
-    at_free(planes);
-    return at_ok(cx) ? out : NULL;
+    return at_sigma_scale(cx, sample,
+                          first ? sigma : at_log_middle(s->sigmas[s->index - 1], sigma));
 }
 
 static at_tensor *step(at_context *cx, at_scheduler *s, at_tensor *output, at_tensor *sample,
@@ -111,7 +73,7 @@ static at_tensor *step(at_context *cx, at_scheduler *s, at_tensor *output, at_te
     dpm_sde *m = (dpm_sde *)s;
     bool first = !m->sample;
     float sigma = s->sigmas[s->index - !first], next = s->sigmas[s->index + first];
-    float half = next > 0 ? middle(sigma, next) : 0.0f, shown = first ? sigma : half;
+    float half = next > 0 ? at_log_middle(sigma, next) : 0.0f, shown = first ? sigma : half;
     at_tensor *slope = at_sigma_derivative(cx, &m->base, output, sample, shown);
     at_tensor *clean = at_blend(cx, 1.0f, sample, -shown, slope);
     if (next == 0) return at_blend(cx, 1.0f, sample, -sigma, slope);
@@ -124,7 +86,8 @@ static at_tensor *step(at_context *cx, at_scheduler *s, at_tensor *output, at_te
         m->sample = at_tensor_keep(sample);
     else
         reset(cx, s);
-    return at_blend(cx, 1.0f, x, up, tree_noise(cx, s, noise, from, to, sample));
+    return at_blend(cx, 1.0f, x, up,
+                    at_brownian_noise(cx, s, noise, m->seeded ? &m->seed : NULL, from, to, sample));
 }
 
 const at_scheduler_class at_dpm_sde = {

@@ -47,7 +47,7 @@ static double weight(const float *sigmas, int order, int which, double x)
 }
 
 /* Its integral from this level to the next: Gauss and Legendre's three points, exact here. */
-static double integral(const float *sigmas, int order, int which)
+double at_lms_integral(const float *sigmas, int order, int which)
 {
     static const double points[] = {-0.7745966692414834, 0.0, 0.7745966692414834};
     static const double weights[] = {5.0 / 9, 8.0 / 9, 5.0 / 9};
@@ -68,7 +68,7 @@ static at_tensor *step(at_context *cx, at_scheduler *s, at_tensor *output, at_te
     int order = AT_MIN(s->index + 1, ORDER);
     at_tensor *x = sample;
     for (int i = 0; i < AT_MIN(order, m->derivatives.count); i++)
-        x = at_blend(cx, 1.0f, x, (float)integral(sigmas, order, i), m->derivatives.x[i]);
+        x = at_blend(cx, 1.0f, x, (float)at_lms_integral(sigmas, order, i), m->derivatives.x[i]);
     return x;
 }
 

@@ -66,14 +66,15 @@ struct at_scheduler {
     double *timesteps; /* count: what the model is called with */
     float *sigmas;     /* count + 1: noise levels, the last the end; NULL before set_timesteps */
     int index;         /* of the next step */
+    const char *model; /* the pipeline's class, for schedules made for one model; may be NULL */
     double eta;        /* how much noise DDIM draws anew: 0 none; set by who runs it */
 };
 
 /* path: a scheduler_config.json. sampler: NULL for the class that the file names, else the class of
    that name (the command line's, Diffusers', ComfyUI's or A1111's; "Karras" behind A1111's is a
    schedule) built from the same file, as Class.from_config does: keys that the class does not know
-   are then passed over (otherwise they are refused). schedule: NULL or "default",
-   "karras", "exponential", "beta": the option of that name switched on, the others off. */
+   are then passed over (otherwise they are refused). schedule: NULL or "default", or a name of
+   docs/samplers.md; one that the class cannot go by makes it k-diffusion's sampler of that name. */
 at_scheduler *at_scheduler_load(at_context *cx, const char *path, const char *sampler,
                                 const char *schedule);
 /* The same from the options themselves; path: how messages call them. */
@@ -121,6 +122,7 @@ bool at_scheduler_schedule(at_context *cx, at_scheduler *s, int count);
 /* a x + b y */
 at_tensor *at_blend(at_context *cx, float a, at_tensor *x, float b, at_tensor *y);
 
+/* those of k-diffusion are in k_diffusion.h */
 extern const at_scheduler_class at_ddim, at_ddpm, at_deis, at_dpm_multistep, at_dpm_sde,
     at_dpm_singlestep, at_edm_dpm_multistep, at_edm_euler, at_euler, at_euler_ancestral,
     at_flow_match_euler, at_flow_match_heun, at_flow_match_lcm, at_heun, at_kdpm2,

@@ -77,14 +77,26 @@ at_tensor *at_sigma_add_noise(at_context *cx, at_scheduler *s, at_tensor *sample
     return at_blend(cx, 1.0f, sample, s->sigmas[index], noise);
 }
 
-at_tensor *at_sigma_derivative(at_context *cx, const at_discrete *d, at_tensor *output,
-                               at_tensor *sample, float sigma)
+float at_log_middle(float a, float b)
+{
+    float from = -logf(a);
+    return expf(-(from + (-logf(b) - from) * 0.5f));
+}
+
+at_tensor *at_sigma_clean(at_context *cx, const at_discrete *d, at_tensor *output,
+                          at_tensor *sample, float sigma)
 {
     float alpha = 1.0f / sqrtf(sigma * sigma + 1.0f);
     at_tensor *clean = output;
     if (d->prediction == AT_PREDICTS_NOISE) clean = at_blend(cx, 1.0f, sample, -sigma, output);
     if (d->prediction == AT_PREDICTS_VELOCITY)
         clean = at_blend(cx, -sigma * alpha, output, alpha * alpha, sample);
-    if (d->clip > 0) clean = at_clamp(cx, clean, -d->clip, d->clip);
+    return d->clip > 0 ? at_clamp(cx, clean, -d->clip, d->clip) : clean;
+}
+
+at_tensor *at_sigma_derivative(at_context *cx, const at_discrete *d, at_tensor *output,
+                               at_tensor *sample, float sigma)
+{
+    at_tensor *clean = at_sigma_clean(cx, d, output, sample, sigma);
     return at_affine(cx, at_sub(cx, sample, clean), 1.0f / sigma, 0.0f);
 }

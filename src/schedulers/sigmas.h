@@ -33,8 +33,18 @@ at_tensor *at_sigma_scale_input(at_context *cx, at_scheduler *s, at_tensor *samp
 at_tensor *at_sigma_add_noise(at_context *cx, at_scheduler *s, at_tensor *sample, at_tensor *noise,
                               int index);
 
+/* The middle of two levels' logarithms, as k-diffusion computes it. */
+float at_log_middle(float a, float b);
+
+/* What the network says of the clean sample. */
+at_tensor *at_sigma_clean(at_context *cx, const at_discrete *d, at_tensor *output,
+                          at_tensor *sample, float sigma);
 /* The direction in which the noise grows: (sample - clean) / sigma. */
 at_tensor *at_sigma_derivative(at_context *cx, const at_discrete *d, at_tensor *output,
                                at_tensor *sample, float sigma);
+
+/* The integral from sigmas[0] to sigmas[1] of Lagrange's polynomial of level `which` of the `order`
+   levels up to sigmas[0], sigmas[-1] the one before (k-diffusion's linear_multistep_coeff). */
+double at_lms_integral(const float *sigmas, int order, int which);
 
 #endif

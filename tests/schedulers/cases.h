@@ -47,9 +47,10 @@ static inline at_scheduler *load(at_context *cx, const char *text, const char *s
 static inline at_scheduler *load_case(at_context *cx, const char *class_name, const cJSON *entry)
 {
     cJSON *config = cJSON_Duplicate(item(entry, "config"), true);
-    cJSON_AddStringToObject(config, "_class_name", class_name);
+    if (class_name) cJSON_AddStringToObject(config, "_class_name", class_name);
     char *text = cJSON_Print(config);
-    at_scheduler *s = load(cx, text, NULL, NULL);
+    at_scheduler *s = load(cx, text, cJSON_GetStringValue(item(entry, "sampler")),
+                           cJSON_GetStringValue(item(entry, "schedule")));
     cJSON_free(text);
     cJSON_Delete(config);
     return s;

@@ -20,6 +20,12 @@ static void test_solvers(void **state)
     check_cases(NULL, "solvers.json", 80);
 }
 
+static void test_k_diffusion(void **state)
+{
+    (void)state;
+    check_cases(NULL, "k_diffusion.json", 60);
+}
+
 /* torchsde.BrownianInterval (0.2.6). */
 static void test_brownian(void **state)
 {
@@ -62,14 +68,25 @@ static void test_eta(void **state)
     at_context_free(cx);
 }
 
-/* Every name of the command line, ComfyUI and A1111 builds the class that
-   docs/samplers.md says in its row, whatever the letters' case. */
+/* What a name, a schedule and a file's class make. */
+static void expect_class(const char *own, const char *sampler, const char *schedule,
+                         const char *class)
+{
+    char text[100];
+    at_context *cx = at_context_new(NULL);
+    snprintf(text, sizeof text, "{\"_class_name\": \"%s\", \"shift\": 3.0}", own);
+    at_scheduler *s = load(cx, text, sampler, schedule);
+    if (!s || strcmp(s->class->name, class) != 0)
+        fail_msg("%s, %s, %s: %s", own, sampler, schedule, s ? s->class->name : at_error_text(cx));
+    at_scheduler_free(cx, s);
+    at_context_free(cx);
+}
+
+/* Every name of the command line builds the class that docs/samplers.md says in its row, whatever
+   the letters' case; other programs' names mean k-diffusion. */
 static void test_names(void **state)
 {
     (void)state;
-    static const char *const foreign[] = {
-        "Euler a",         "DPM2 A", "dpm_2",           "PLMS",  "DPM++ 2M SDE",
-        "dpm_2_ancestral", "LMS",    "euler_ancestral", "UniPC", "uni_pc"};
     at_context *cx = at_context_new(NULL);
     size_t size;
     char *text = at_file_read(cx, AT_FIXTURES "/../../docs/samplers.md", 1 << 20, &size);
@@ -81,29 +98,79 @@ static void test_names(void **state)
         at_scheduler *s = load(cx, "{}", at_sampler_name(i), NULL);
         assert_non_null(s);
         const char *class = strstr(text, row) + strlen(row);
-        if (strncmp(class, "the same", 8) != 0)
-            assert_true(strncmp(class, s->class->name, strlen(s->class->name)) == 0);
-        at_scheduler_free(cx, s);
-    }
-    for (size_t i = 0; i < AT_COUNT(foreign); i++) {
-        at_scheduler *s = load(cx, "{}", foreign[i], NULL);
-        if (!s) fail_msg("%s: %s", foreign[i], at_error_text(cx));
+        if (strncmp(class, s->class->name, strlen(s->class->name)) != 0)
+            fail_msg("%s is not %s", at_sampler_name(i), s->class->name);
         at_scheduler_free(cx, s);
     }
     at_scheduler *s = load(cx, "{}", "DPM++ 2M Karras", NULL);
     assert_non_null(s);
-    assert_string_equal(s->class->name, "DPMSolverMultistepScheduler");
-    assert_true(at_config_bool(cx, s->config, "use_karras_sigmas", false));
+    assert_string_equal(s->class->name, "sample_dpmpp_2m");
+    assert_string_equal(at_config_text(cx, s->config, "_schedule", ""), "karras");
     at_scheduler_free(cx, s);
     at_free(text);
+    at_context_free(cx);
+}
+
+#define DDIM "DDIMScheduler"
+#define FLOW "FlowMatchEulerDiscreteScheduler"
+
+static void test_classes(void **state)
+{
+    (void)state;
+    expect_class(DDIM, "Euler a", NULL, "sample_euler_ancestral");
+    expect_class(DDIM, "DPM2 A", NULL, "sample_dpm_2_ancestral");
+    expect_class(DDIM, "dpm_2", NULL, "sample_dpm_2");
+    expect_class(DDIM, "PLMS", NULL, "PNDMScheduler");
+    expect_class(DDIM, "LMS", NULL, "LMSDiscreteScheduler");
+    expect_class(DDIM, "uni_pc", NULL, "UniPCMultistepScheduler");
+    expect_class(DDIM, "dpmpp_2s_ancestral", NULL, "sample_dpmpp_2s_ancestral");
+    expect_class(DDIM, "sample_heun", NULL, "sample_heun");
+    expect_class(DDIM, "euler", "simple", "EulerDiscreteScheduler");
+    expect_class(DDIM, "euler", "kl_optimal", "sample_euler");
+    expect_class(DDIM, "dpmpp_3m_sde", "normal", "sample_dpmpp_3m_sde");
+    expect_class(DDIM, "dpmpp_2m", "ays", "DPMSolverMultistepScheduler");
+    expect_class(DDIM, "euler_a", "ays", "sample_euler_ancestral");
+    expect_class(FLOW, NULL, "karras", FLOW);
+    expect_class(FLOW, NULL, "simple", "sample_euler");
+    expect_class(FLOW, "euler", NULL, FLOW);
+    expect_class(FLOW, "heun", NULL, "FlowMatchHeunDiscreteScheduler");
+    expect_class(FLOW, "lcm", NULL, "FlowMatchLCMScheduler");
+    expect_class(FLOW, "dpmpp_2m", NULL, "DPMSolverMultistepScheduler");
+    expect_class(FLOW, "dpmpp_2m", "sgm_uniform", "sample_dpmpp_2m");
+    expect_class(FLOW, "euler_a", NULL, "sample_euler_ancestral");
+    expect_refused("{\"_class_name\": \"" FLOW "\"}", "ddim", NULL, "flows");
+    expect_refused("{\"_class_name\": \"" FLOW "\"}", "dpmpp_2s_a", NULL, "flows");
+    expect_refused("{\"_class_name\": \"" DDIM "\"}", "dpm_adaptive", NULL, "k_dpmpp_2m");
+    expect_refused("{\"_class_name\": \"" DDIM "\"}", NULL, "kl_optimal", "--schedule kl_optimal");
+    expect_refused("{\"_class_name\": \"" DDIM "\"}", "k_euler", "lu", "--schedule lu");
+}
+
+/* AlignYourSteps as diffusers' AysSchedules have them, by the pipeline's class. */
+static void test_ays(void **state)
+{
+    (void)state;
+    static const double xl[] = {999, 845, 730, 587, 443, 310, 193, 116, 53, 13};
+    at_context *cx = at_context_new(NULL);
+    at_scheduler *s = load(cx, "{}", "euler", "ays");
+    assert_non_null(s);
+    s->model = "StableDiffusionXLImg2ImgPipeline";
+    assert_true(at_scheduler_set_timesteps(cx, s, &(at_schedule_options){.steps = 10}));
+    assert_int_equal(s->count, 10);
+    for (int i = 0; i < 10; i++) assert_true(s->timesteps[i] == xl[i]);
+    s->model = "HunyuanDiTPipeline";
+    assert_false(at_scheduler_set_timesteps(cx, s, &(at_schedule_options){.steps = 10}));
+    assert_non_null(strstr(at_error_text(cx), "ays"));
+    at_scheduler_free(cx, s);
     at_context_free(cx);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cases),   cmocka_unit_test(test_few_steps),
-        cmocka_unit_test(test_solvers), cmocka_unit_test(test_brownian),
-        cmocka_unit_test(test_eta),     cmocka_unit_test(test_names)};
+        cmocka_unit_test(test_cases),    cmocka_unit_test(test_few_steps),
+        cmocka_unit_test(test_solvers),  cmocka_unit_test(test_k_diffusion),
+        cmocka_unit_test(test_brownian), cmocka_unit_test(test_eta),
+        cmocka_unit_test(test_names),    cmocka_unit_test(test_classes),
+        cmocka_unit_test(test_ays)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

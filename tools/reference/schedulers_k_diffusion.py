@@ -1,0 +1,244 @@
+"""tests/fixtures/schedulers/k_diffusion.json: the samplers of k-diffusion over a table of trained steps and on flows.
+
+The network's outputs are random numbers that k-diffusion's own wrappers make clean samples of. Levels are k-diffusion's
+(get_sigmas, karras, exponential); those that only ComfyUI has are written out here from its definitions, and so are
+ipndm, res_multistep, gradient_estimation and lcm, which k-diffusion does not have. Noise: where k-diffusion draws, one
+draw after the other; where it grows a Brownian tree, the tree's seed is the draws' seed.
+"""
+
+import math
+import sys
+import types
+
+import numpy as np
+import scipy.stats
+import torch
+from diffusers import EulerDiscreteScheduler
+
+sys.modules["clip"] = types.ModuleType("clip")  # of k-diffusion's evaluation, which is not needed here
+from k_diffusion import sampling
+from k_diffusion.external import DiscreteEpsDDPMDenoiser, DiscreteVDDPMDenoiser
+
+from common import FIXTURES, generator, report, write_json
+from scheduler_flow_match_euler import exact
+
+SD = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+NAMES = {"k_euler": "euler", "k_euler_a": "euler_ancestral", "k_heun": "heun", "k_dpm_2": "dpm_2",
+         "k_dpm_2_a": "dpm_2_ancestral", "k_lms": "lms", "dpmpp_2s_a": "dpmpp_2s_ancestral", "k_dpmpp_sde": "dpmpp_sde",
+         "k_dpmpp_2m": "dpmpp_2m", "k_dpmpp_2m_sde": "dpmpp_2m_sde", "k_dpmpp_2m_sde_heun": "dpmpp_2m_sde",
+         "k_dpmpp_3m_sde": "dpmpp_3m_sde"}
+cases = []
+
+
+class Flow:
+    """A flow's table, and the clean sample of what the network says."""
+
+    def __init__(self, model, shift):
+        self.inner_model, self.shift = model, shift
+        self.sigmas = self.t_to_sigma(torch.arange(1, 1001) - 1)
+
+    def t_to_sigma(self, t):  # from 0, as over a table
+        x = (t + 1) / 1000
+        return self.shift * x / (1 + (self.shift - 1) * x)
+
+    def sigma_to_t(self, sigma):
+        return sigma * 1000
+
+    def __call__(self, x, sigma):
+        return x - sigma.view(-1, 1, 1) * self.inner_model(x, self.sigma_to_t(sigma))
+
+
+# ---- levels
+
+def levels(model, name, n):
+    flow, last = isinstance(model, Flow), len(model.sigmas) - 1
+    end = float(model.sigmas[0]) * 1000 - 1 if flow else 0
+    low, high = float(model.sigmas[0]), float(model.sigmas[-1])
+    zero = lambda x: torch.cat([torch.as_tensor(x, dtype=torch.float32), torch.zeros(1)])
+    if name == "normal":
+        return zero(model.t_to_sigma(torch.linspace(last, end, n))) if flow else model.get_sigmas(n)
+    if name == "sgm_uniform":
+        return zero(model.t_to_sigma(torch.linspace(last, end, n + 1)[:-1]))
+    if name == "karras":
+        return sampling.get_sigmas_karras(n, low, high)
+    if name == "exponential":
+        return sampling.get_sigmas_exponential(n, low, high)
+    if name == "simple":
+        return zero([float(model.sigmas[-(1 + int(i * len(model.sigmas) / n))]) for i in range(n)])
+    if name == "ddim_uniform":
+        return zero(model.sigmas[1::max(len(model.sigmas) // n, 1)].flip(0))
+    if name == "beta":
+        places = np.rint(scipy.stats.beta.ppf(1 - np.linspace(0, 1, n, endpoint=False), 0.6, 0.6) * last)
+        return zero([float(model.sigmas[int(p)]) for i, p in enumerate(places) if i == 0 or p != places[i - 1]])
+    if name == "kl_optimal":
+        part = torch.arange(n, dtype=torch.float) / (n - 1)
+        return zero((part * math.atan(low) + (1 - part) * math.atan(high)).tan())
+    if name == "linear_quadratic":
+        half, rest = n // 2, n - n // 2
+        missing = half - 0.025 * n
+        square, linear = missing / (half * rest ** 2), 0.025 / half - 2 * missing / rest ** 2
+        x = [i * 0.025 / half for i in range(half)]
+        x += [square * i ** 2 + linear * i + square * half ** 2 for i in range(half, n)]
+        return zero((1 - torch.tensor(x)) * high)
+    table = {"ays": [14.6146412293, 6.4745760956, 3.8636745985, 2.6946151520, 1.8841921177, 1.3943805092, 0.9642583904,
+                     0.6523686016, 0.3977456272, 0.1515232662, 0.0291671582]}[name]
+    at = np.interp(np.linspace(0, 1, n + 1), np.linspace(0, 1, len(table)), np.log(table))
+    return zero(np.exp(at)[:-1])
+
+
+# ---- samplers that k-diffusion does not have
+
+def ipndm(model, x, sigmas):
+    weights = [[1], [3 / 2, -1 / 2], [23 / 12, -16 / 12, 5 / 12], [55 / 24, -59 / 24, 37 / 24, -9 / 24]]
+    slopes = []
+    for sigma, to in zip(sigmas[:-1], sigmas[1:]):
+        clean = model(x, sigma[None])
+        slopes = [sampling.to_d(x, sigma, clean), *slopes[:3]]
+        x = x + (to - sigma) * sum(w * d for w, d in zip(weights[len(slopes) - 1], slopes)) if to > 0 else clean
+    return x
+
+
+def gradient_estimation(model, x, sigmas):
+    before = None
+    for sigma, to in zip(sigmas[:-1], sigmas[1:]):
+        clean = model(x, sigma[None])
+        d = sampling.to_d(x, sigma, clean)
+        x = x + (to - sigma) * (d if before is None else 2 * d - before) if to > 0 else clean
+        before = d
+    return x
+
+
+def res_multistep(model, x, sigmas):
+    before = None
+    for i, (sigma, to) in enumerate(zip(sigmas[:-1], sigmas[1:])):
+        clean = model(x, sigma[None])
+        if before is None or to == 0:
+            x = x + sampling.to_d(x, sigma, clean) * (to - sigma)
+        else:
+            h, back = (sigma / to).log(), -(sigmas[i - 1] / sigma).log()
+            phi1 = torch.expm1(-h) / -h
+            phi2 = (phi1 - 1) / -h
+            c2 = back / h
+            x = torch.exp(-h) * x + h * ((phi1 - phi2 / c2) * clean + phi2 / c2 * before)
+        before = clean
+    return x
+
+
+def lcm(model, x, sigmas):
+    flow = isinstance(model.model, Flow)
+    for sigma, to in zip(sigmas[:-1], sigmas[1:]):
+        x = model(x, sigma[None])
+        if to > 0:
+            x = (1 - to if flow else 1) * x + to * torch.randn_like(x)
+    return x
+
+
+def euler_ancestral_flow(model, x, sigmas):
+    for sigma, to in zip(sigmas[:-1], sigmas[1:]):
+        clean = model(x, sigma[None])
+        down = to * to / sigma
+        if to == 0:
+            x = clean
+            continue
+        keep = (1 - to) / (1 - down)
+        x = keep * (down / sigma * x + (1 - down / sigma) * clean)
+        x = x + torch.randn_like(x) * (to ** 2 - down ** 2 * keep ** 2) ** 0.5
+    return x
+
+
+OWN = {"ipndm": ipndm, "gradient_estimation": gradient_estimation, "res_multistep": res_multistep, "k_lcm": lcm}
+
+
+# ---- walks
+
+class Recorder:
+    """What the sampler asks of the network, with random answers."""
+
+    def __init__(self, g):
+        self.g, self.t, self.scaled, self.said = g, [], [], []
+
+    def __call__(self, x, t):
+        self.t.append(float(t.flatten()[0]))
+        self.scaled.append(exact(x))
+        out = torch.randn(x.shape, generator=self.g)
+        self.said.append(exact(out))
+        return out
+
+
+class Watched:
+    """The wrapped network, which notes the sample before each call."""
+
+    def __init__(self, model):
+        self.model, self.samples = model, []
+
+    def __call__(self, x, sigma, **_):
+        self.samples.append(exact(x))
+        return self.model(x, sigma)
+
+
+def case(sampler, schedule, steps, prediction="epsilon", shift=None, bar=2e-5):
+    seed = 4000 + len(cases)
+    g = generator(seed)
+    recorder = Recorder(g)
+    if shift is None:
+        alphas = EulerDiscreteScheduler(**SD).alphas_cumprod
+        wrapper = DiscreteVDDPMDenoiser if prediction == "v_prediction" else DiscreteEpsDDPMDenoiser
+        model = wrapper(recorder, alphas, quantize=False)
+        if prediction == "epsilon":
+            model.get_eps = model.inner_model.__call__
+        else:
+            model.get_v = model.inner_model.__call__
+        config = {"_class_name": "DDIMScheduler", "prediction_type": prediction, **SD}
+    else:
+        model = Flow(recorder, shift)
+        config = {"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": shift}
+    if NAMES.get(sampler, "").startswith("dpm_2"):
+        sigmas = levels(model, schedule, steps + 1)
+        sigmas = torch.cat([sigmas[:-2], sigmas[-1:]])
+    else:
+        sigmas = levels(model, schedule, steps)
+    x = torch.randn(1, 4, 1, generator=g) * (1.0 if shift else sigmas[0])
+    watched, start = Watched(model), exact(x)
+    torch.manual_seed(seed + 1)
+    extra, drawn = {}, seed + 1
+    if sampler.endswith("heun") and "sde" in sampler:
+        extra["solver_type"] = "heun"
+    if "sde" in sampler:
+        extra["noise_sampler"] = sampling.BrownianTreeNoiseSampler(x, sigmas[sigmas > 0].min(), sigmas.max(), drawn)
+    if sampler in OWN:
+        last = OWN[sampler](watched, x, sigmas)
+    elif shift and sampler == "k_euler_a":
+        last = euler_ancestral_flow(watched, x, sigmas)
+    elif sampler in ("k_euler", "k_heun", "k_dpm_2"):  # draw at every step what they then do not use
+        last = getattr(sampling, f"sample_{NAMES[sampler]}")(watched, x, sigmas, disable=True)
+    else:
+        last = getattr(sampling, f"sample_{NAMES[sampler]}")(watched, x, sigmas, disable=True, **extra)
+    cases.append({"name": f"{sampler}.{schedule}.{steps}.{prediction}.{shift}", "sampler": sampler, "schedule": schedule,
+                  "config": config, "set_timesteps": {"num_inference_steps": steps}, "bar": bar,
+                  "timesteps": recorder.t, "init_noise_sigma": 1.0 if shift else float(sigmas[0]),
+                  "steps": {"sample": start, "noise_seed": drawn, "begin": 0, "scaled": recorder.scaled,
+                            "model_output": recorder.said, "after": [*watched.samples[1:], exact(last)]}})
+
+
+def main():
+    every = [*NAMES, *OWN]
+    for sampler in every:
+        bar = 1e-2 if "sde" in sampler else 2e-5  # of a tree: see schedulers_discrete.py
+        case(sampler, "normal", 5, bar=bar)
+        case(sampler, "karras", 4, "v_prediction", bar=bar)
+    for schedule in ("exponential", "beta", "sgm_uniform", "simple", "ddim_uniform", "kl_optimal", "linear_quadratic", "ays"):
+        case("k_euler", schedule, 7)
+        case("k_dpmpp_2m", schedule, 10)
+    for sampler in ("k_euler", "k_euler_a", "k_heun", "k_dpm_2", "k_lms", "k_dpmpp_2m", *OWN):
+        case(sampler, "simple", 4, shift=3.0, bar=1e-4)
+    for schedule in ("normal", "karras", "exponential", "beta", "sgm_uniform", "ddim_uniform", "kl_optimal",
+                     "linear_quadratic"):
+        case("k_euler", schedule, 6, shift=3.0)
+    case("k_euler", "normal", 1)
+    path = FIXTURES / "schedulers" / "k_diffusion.json"
+    write_json(path, cases)
+    report(path.parent, f"{len(cases)} cases")
+
+
+if __name__ == "__main__":
+    main()
