@@ -48,8 +48,9 @@ AT_API at_pipeline *at_pipeline_load_files(at_context *cx, const at_model_files 
 /* Lets a model go before its context. NULL is fine. */
 AT_API void at_pipeline_free(at_pipeline *pipeline);
 
-/* How a prompt is read. A1111: (a:1.3), [a], BREAK, <lora:name:0.8>, chunks of 75 tokens; ComfyUI:
-   (a:1.3), chunks, weights between the empty prompt's values and the prompt's. */
+/* How a prompt is read (docs/prompts.md). A1111: (a:1.3), [a], BREAK, <lora:name:0.8>, [a:b:0.4],
+   [a|b], AND, chunks of 75 tokens; ComfyUI: (a:1.3), chunks, weights between the empty prompt's
+   values and the prompt's. */
 typedef enum at_prompt_syntax {
     AT_PROMPT_AUTO,  /* A1111's where prompt or negative cannot but be meant so, else plain */
     AT_PROMPT_PLAIN, /* as Diffusers */

@@ -330,8 +330,8 @@ static const cli_option picture_options[] = {
 static const cli_option sampling_options[] = {
     {"negative", 0, CLI_TEXT, "TEXT", "what the picture should not show", "none"},
     {"prompt-syntax", 0, CLI_CHOICE, "auto|a1111|comfy|plain",
-     "how weights in prompts are written; auto: A1111's where (word:1.2), [word:0.5] or "
-     "<lora:name:1> leave no doubt, else plain. Weights are for Flux so far",
+     "how weights, edits and parts of prompts are written; auto: A1111's where (word:1.2), "
+     "[word:0.5] or <lora:name:1> leave no doubt, else plain",
      "auto"},
     {"steps", 0, CLI_WHOLE, "N", "denoising steps", "the model's own", 1, 10000},
     {"guidance", 0, CLI_NUMBER, "F", "guidance_scale of the reference pipeline", "the model's own",

@@ -43,7 +43,7 @@ static flux_text encode_prompt(at_latent_run *r, const char *prompt)
     at_prompt_chunks words = at_prompt_chunk(p, "tokenizer", prompt, o->prompt_syntax, 0);
     at_module *clip = at_pipeline_module(p, "text_encoder", at_clip_text_class.name);
     at_tensor *pooled = clip ? at_clip_text_forward(cx, clip, words.ids, 0).pooler_output : NULL;
-    pooled = at_prompt_pooled(cx, pooled);
+    pooled = at_prompt_pooled(cx, &words, pooled);
 
     at_prompt_chunks pieces =
         at_prompt_chunk(p, "tokenizer_2", prompt, o->prompt_syntax, (size_t)o->max_sequence_length);

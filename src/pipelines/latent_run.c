@@ -170,9 +170,9 @@ static void run(at_latent_run *r, const at_latent_class *class, at_generation *m
     const at_generate_options *o = r->options;
     at_scope s = at_scope_begin(cx);
     double since = at_clock();
+    r->scheduler = at_pipeline_scheduler(r->pipeline, o->sampler, o->schedule);
     class->encode(r);
     timings->encode = seconds_since(r, since, timings);
-    r->scheduler = at_pipeline_scheduler(r->pipeline, o->sampler, o->schedule);
     r->noise = at_noise_new(cx, o->rng, o->seed, o->count, true);
     if (r->scheduler) r->scheduler->eta = o->eta;
     class->prepare(r);

@@ -17,6 +17,7 @@ typedef struct at_pipeline_class {
     const char *const *components; /* what it uses, until NULL; others are passed over */
     at_generation *(*generate)(at_pipeline *pipeline, const at_generate_options *options);
     bool weighs; /* prompts may have weights (prompt_weights.h) */
+    bool edits;  /* and parts joined by AND, and texts that change over a run (prompt_plan.h) */
 } at_pipeline_class;
 
 typedef struct at_component {

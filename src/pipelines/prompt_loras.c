@@ -1,6 +1,6 @@
 #include "pipelines/prompt_loras.h"
 #include "base/file.h"
-#include "text/prompt_syntax.h"
+#include "pipelines/prompt_plan.h"
 #include <string.h>
 
 /* The folder for LoRAs: given, or beside the model's parts, or beside its file. */
@@ -55,6 +55,17 @@ static bool add_loras(at_pipeline *p, at_generate_options *o, const at_prompt_li
     return fine;
 }
 
+/* What changes over a run needs a pipeline that asks for it at each step. */
+static bool check_edits(at_pipeline *p, const char *prompt, bool joined)
+{
+    const char *edits = p->class->edits || !prompt ? NULL : at_prompt_edits(p->cx, prompt, joined);
+    if (!edits) return at_ok(p->cx);
+    return at_fail_false(p->cx, AT_ERROR_UNSUPPORTED,
+                         "the prompt: %s has no %s (write it without, or give --prompt-syntax "
+                         "plain)",
+                         p->class->name, edits);
+}
+
 bool at_prompt_settle(at_pipeline *p, at_generate_options *o, at_prompt_options *made)
 {
     at_context *cx = p->cx;
@@ -78,6 +89,8 @@ bool at_prompt_settle(at_pipeline *p, at_generate_options *o, at_prompt_options 
     o->prompt = made->prompt = at_prompt_take_loras(cx, prompt, &found);
     if (negative) o->negative = made->negative = at_prompt_take_loras(cx, negative, &dropped);
     bool fine = at_ok(cx) && (!found.count || add_loras(p, o, &found, made));
+    if (fine && o->prompt_syntax == AT_PROMPT_A1111)
+        fine = check_edits(p, o->prompt, true) && check_edits(p, o->negative, false);
     at_prompt_list_free(&found);
     at_prompt_list_free(&dropped);
     return fine;

@@ -10,6 +10,7 @@ enum { COMMA_BACKTRACK = 20, LONG_WORD = 8 };
 typedef struct builder {
     at_context *cx;
     const at_tokenizer *tokenizer;
+    at_prompt_syntax syntax;
     int32_t begin, end, pad; /* begin -1: none */
     size_t length;
     int32_t *ids; /* of all rows */
@@ -92,7 +93,7 @@ static bool add_a1111(builder *b, const at_ids *ids, float weight, int32_t comma
     return true;
 }
 
-/* ComfyUI's: a word goes into the next row whole, unless it is long. */
+/* ComfyUI's: a piece goes into the next row whole, unless it is long. */
 static bool add_comfy(builder *b, const at_ids *ids, float weight)
 {
     bool whole = ids->count < LONG_WORD;
@@ -106,7 +107,7 @@ static bool add_comfy(builder *b, const at_ids *ids, float weight)
 
 static bool encode(const builder *b, const char *text, size_t size, at_ids *ids)
 {
-    const at_encode_options plain = {.no_special_tokens = true};
+    const at_encode_options plain = {.no_special_tokens = true, .pad_is_text = b->begin >= 0};
     return at_tokenizer_encode(b->cx, b->tokenizer, text, size, &plain, ids);
 }
 
@@ -117,86 +118,109 @@ static bool add_cut(builder *b, const at_ids *ids, float weight)
     return true;
 }
 
-static bool add_words(builder *b, const at_prompt_item *piece, at_ids *ids)
+static bool add_piece(builder *b, const at_prompt_item *piece, int32_t comma, at_ids *ids)
 {
-    bool fine = true;
-    for (const char *p = piece->text; fine && *p;) {
-        size_t n = strcspn(p, " \n");
-        fine = !n || (encode(b, p, n, ids) && add_comfy(b, ids, (float)piece->value));
-        p += n + (p[n] != 0);
-    }
-    return fine;
+    bool comfy = b->syntax == AT_PROMPT_COMFY, chunked = b->begin >= 0;
+    float weight = (float)piece->value;
+    if (!comfy && piece->value == -1 && strcmp(piece->text, "BREAK") == 0)
+        return !chunked || new_row(b);
+    if (!encode(b, piece->text, strlen(piece->text), ids)) return false;
+    if (!chunked) return add_cut(b, ids, weight);
+    return comfy ? add_comfy(b, ids, weight) : add_a1111(b, ids, weight, comma);
 }
 
-static bool add_pieces(builder *b, const at_prompt_list *pieces, bool comfy)
+static bool add_text(builder *b, const char *text)
 {
+    at_prompt_list pieces = {0};
     at_ids ids = {0};
     int32_t comma = at_tokenizer_id(b->tokenizer, ",</w>");
-    bool fine = new_row(b);
-    for (int i = 0; fine && i < pieces->count; i++) {
-        const at_prompt_item *piece = &pieces->items[i];
-        bool breaks = !comfy && piece->value == -1 && strcmp(piece->text, "BREAK") == 0;
-        if (breaks && b->begin >= 0)
-            fine = new_row(b);
-        else if (comfy && b->begin >= 0)
-            fine = add_words(b, piece, &ids);
-        else if (!breaks && encode(b, piece->text, strlen(piece->text), &ids))
-            fine = b->begin >= 0 ? add_a1111(b, &ids, (float)piece->value, comma)
-                                 : add_cut(b, &ids, (float)piece->value);
-    }
+    bool fine = b->syntax == AT_PROMPT_COMFY ? at_prompt_weights_comfy(b->cx, text, &pieces)
+                                             : at_prompt_weights_a1111(b->cx, text, &pieces);
+    fine = fine && new_row(b);
+    for (int i = 0; fine && i < pieces.count; i++)
+        fine = add_piece(b, &pieces.items[i], comma, &ids);
     at_ids_free(&ids);
+    at_prompt_list_free(&pieces);
     return fine && at_ok(b->cx);
 }
 
-/* A prompt that ends with BREAK has no chunk behind it. */
-static void drop_empty_row(builder *b)
+/* The rows of all texts: row `first[i]` on are those of text i, the last row is empty. */
+static at_prompt_chunks gather(builder *b, const size_t *first, const at_prompt_list *texts,
+                               int64_t least)
 {
-    if (b->rows > 1 && !b->used) b->rows--;
-}
-
-static bool refuse_edits(at_context *cx, const char *prompt)
-{
-    at_prompt_list parts = {0}, stages = {0};
-    bool fine =
-        at_prompt_split_and(cx, prompt, &parts) && at_prompt_schedule(cx, prompt, 100, &stages);
-    if (fine && (parts.count > 1 || stages.count > 1))
-        fine = at_fail_false(cx, AT_ERROR_UNSUPPORTED,
-                             "the prompt: %s is not supported yet (write it without, or give "
-                             "--prompt-syntax plain)",
-                             parts.count > 1 ? "AND" : "[a:b:0.4] or [a|b]");
-    at_prompt_list_free(&parts);
-    at_prompt_list_free(&stages);
-    return fine;
-}
-
-static at_prompt_chunks finish(builder *b, bool interpolates)
-{
-    at_prompt_chunks out = {.interpolates = interpolates};
+    at_context *cx = b->cx;
+    int64_t T = texts->count, C = AT_MAX(least, 1), N = (int64_t)b->length;
+    for (int64_t i = 0; i < T; i++) C = AT_MAX(C, (int64_t)(first[i + 1] - first[i]));
     bool weighed = false;
-    size_t count = b->rows * b->length;
-    for (size_t i = 0; i < count; i++) weighed = weighed || b->weights[i] != 1.0f;
-    int64_t rows = (int64_t)b->rows, length = (int64_t)b->length;
-    if (weighed) out.weights = at_from(b->cx, AT_F32, 3, (int64_t[]){rows, length, 1}, b->weights);
-    if (weighed && interpolates && new_row(b)) rows++;
-    out.ids = at_from(b->cx, AT_I32, 2, (int64_t[]){rows, length}, b->ids);
+    for (size_t i = 0; i < b->rows * b->length; i++) weighed = weighed || b->weights[i] != 1.0f;
+    at_prompt_chunks out = {.texts = T, .each = C};
+    out.interpolates = b->syntax == AT_PROMPT_COMFY || b->begin < 0;
+    out.ids = at_new(cx, AT_I32, T * C + (weighed && out.interpolates), N);
+    out.uses = at_new(cx, AT_F32, T);
+    if (weighed) out.weights = at_new(cx, AT_F32, T * C, N, 1);
+    if (!at_ok(cx)) return out;
+    for (int64_t row = 0; row < at_dim(out.ids, 0); row++) {
+        size_t text = (size_t)(row / C), from = b->rows - 1;
+        if (row < T * C && first[text] + (size_t)(row % C) < first[text + 1])
+            from = first[text] + (size_t)(row % C);
+        memcpy((int32_t *)out.ids->data + row * N, b->ids + from * b->length, (size_t)N * 4);
+        if (weighed && row < T * C)
+            memcpy((float *)out.weights->data + row * N, b->weights + from * b->length,
+                   (size_t)N * 4);
+    }
+    for (int64_t i = 0; i < T; i++) ((float *)out.uses->data)[i] = (float)texts->items[i].step;
     return out;
 }
 
-at_prompt_chunks at_prompt_chunk(at_pipeline *pipeline, const char *tokenizer, const char *prompt,
-                                 at_prompt_syntax syntax, size_t length)
+static at_prompt_chunks build(builder *b, const at_prompt_list *texts, int64_t least)
+{
+    at_prompt_chunks out = {0};
+    size_t *first = AT_NEW_ARRAY(b->cx, size_t, texts->count + 1);
+    bool fine = first != NULL;
+    for (int i = 0; fine && i < texts->count; i++) {
+        first[i] = b->rows;
+        fine = add_text(b, texts->items[i].text);
+        /* a prompt that ends with BREAK has no chunk behind it */
+        if (b->rows > first[i] + 1 && !b->used) b->rows--;
+        first[i + 1] = b->rows;
+    }
+    if (fine && new_row(b)) out = gather(b, first, texts, least);
+    at_free(first);
+    return out;
+}
+
+/* What plain text loses at the end of the encoder's length, as the reference says it. */
+static void warn_cut(at_context *cx, const at_tokenizer *t, const char *name, const char *text,
+                     size_t length)
+{
+    at_ids ids = {0};
+    if (at_tokenizer_encode(cx, t, text, strlen(text), NULL, &ids) && ids.count > length) {
+        char *rest =
+            at_tokenizer_decode(cx, t, ids.ids + length - 1, ids.count - length, false, NULL);
+        at_log(cx, AT_LOG_WARNING,
+               "%s: %zu tokens, cut at %zu; not read is: %.200s (--prompt-syntax a1111 reads all)",
+               name, ids.count, length, rest ? rest : "");
+        at_free(rest);
+    }
+    at_ids_free(&ids);
+}
+
+at_prompt_chunks at_prompt_chunk_texts(at_pipeline *pipeline, const char *tokenizer,
+                                       const at_prompt_list *texts, at_prompt_syntax syntax,
+                                       size_t length, int64_t least)
 {
     at_context *cx = pipeline->cx;
-    at_prompt_chunks out = {0};
-    if (!prompt) prompt = "";
+    at_prompt_chunks out = {.texts = 1, .each = 1};
+    at_tokenizer *t = at_pipeline_tokenizer(pipeline, tokenizer);
+    if (!t) return out;
     if (syntax == AT_PROMPT_AUTO || syntax == AT_PROMPT_PLAIN) {
-        out.ids = at_prompt_ids(pipeline, tokenizer, prompt, length);
+        out.ids = at_prompt_ids(pipeline, tokenizer, texts->items[0].text, length);
+        if (out.ids) warn_cut(cx, t, tokenizer, texts->items[0].text, (size_t)at_dim(out.ids, 1));
         return out;
     }
-    bool comfy = syntax == AT_PROMPT_COMFY;
-    at_tokenizer *t = at_pipeline_tokenizer(pipeline, tokenizer);
-    if (!t || (!comfy && !refuse_edits(cx, prompt))) return out;
     builder b = {.cx = cx,
                  .tokenizer = t,
+                 .syntax = syntax,
                  .begin = at_tokenizer_bos_id(t),
                  .end = at_tokenizer_eos_id(t),
                  .pad = at_tokenizer_pad_id(t),
@@ -206,32 +230,51 @@ at_prompt_chunks at_prompt_chunk(at_pipeline *pipeline, const char *tokenizer, c
                 pipeline->folder, tokenizer);
         return out;
     }
-    at_prompt_list pieces = {0};
-    bool fine = comfy ? at_prompt_weights_comfy(cx, prompt, &pieces)
-                      : at_prompt_weights_a1111(cx, prompt, &pieces);
-    if (fine && add_pieces(&b, &pieces, comfy)) {
-        drop_empty_row(&b);
-        out = finish(&b, comfy || b.begin < 0);
-    }
-    at_prompt_list_free(&pieces);
+    out = build(&b, texts, least);
     at_free(b.ids);
     at_free(b.weights);
     return out;
 }
 
-/* Each chunk times its weights, brought back to the mean that it had. */
-static at_tensor *restore_means(at_context *cx, at_tensor *x, at_tensor *weights)
+at_prompt_chunks at_prompt_chunk(at_pipeline *pipeline, const char *tokenizer, const char *prompt,
+                                 at_prompt_syntax syntax, size_t length)
 {
-    at_tensor *parts[64];
-    int64_t C = at_dim(x, 0);
-    if (C > (int64_t)AT_COUNT(parts))
-        return at_fail(cx, AT_ERROR_ARGUMENT, "the prompt is too long: %lld chunks", (long long)C);
-    for (int64_t i = 0; i < C; i++) {
-        at_tensor *one = at_slice(cx, x, 0, i, 1);
-        at_tensor *y = at_mul(cx, one, at_slice(cx, weights, 0, i, 1));
-        parts[i] = at_mul(cx, y, at_div(cx, at_mean(cx, one), at_mean(cx, y)));
+    char *text = at_copy_text(pipeline->cx, prompt ? prompt : "");
+    at_prompt_item one = {.text = text, .step = 1};
+    const at_prompt_list texts = {.items = &one, .count = text != NULL};
+    at_prompt_chunks out = {0};
+    if (text) out = at_prompt_chunk_texts(pipeline, tokenizer, &texts, syntax, length, 1);
+    at_free(text);
+    return out;
+}
+
+static double sum(const float *x, int64_t count)
+{
+    double total = 0;
+    for (int64_t i = 0; i < count; i++) total += x[i];
+    return total;
+}
+
+/* x times its weights, brought back to the mean that it had: over chunk c of all texts, as often as
+   they are used. x [T*C,N,D] */
+static at_tensor *restore_means(at_context *cx, const at_prompt_chunks *chunks, at_tensor *x)
+{
+    x = at_contiguous(cx, x);
+    at_tensor *y = at_contiguous(cx, at_mul(cx, x, chunks->weights));
+    int64_t T = chunks->texts, C = chunks->each, each = at_dim(x, 1) * at_dim(x, 2);
+    at_tensor *ratios = at_new(cx, AT_F32, T * C, 1, 1);
+    if (!at_ok(cx)) return NULL;
+    for (int64_t c = 0; c < C; c++) {
+        double before = 0, after = 0;
+        for (int64_t t = 0; t < T; t++) {
+            double uses = ((const float *)chunks->uses->data)[t];
+            before += uses * sum((const float *)x->data + (t * C + c) * each, each);
+            after += uses * sum((const float *)y->data + (t * C + c) * each, each);
+        }
+        for (int64_t t = 0; t < T; t++)
+            ((float *)ratios->data)[t * C + c] = (float)(before / after);
     }
-    return C ? at_concat(cx, 0, (int)C, parts) : x;
+    return at_mul(cx, y, ratios);
 }
 
 at_tensor *at_prompt_weigh(at_context *cx, const at_prompt_chunks *chunks, at_tensor *x)
@@ -239,21 +282,24 @@ at_tensor *at_prompt_weigh(at_context *cx, const at_prompt_chunks *chunks, at_te
     if (!x || !chunks->ids) return NULL;
     at_scope s = at_scope_begin(cx);
     if (chunks->weights && chunks->interpolates) {
-        int64_t C = at_dim(x, 0) - 1;
-        at_tensor *empty = at_slice(cx, x, 0, C, 1);
-        x = at_sub(cx, at_slice(cx, x, 0, 0, C), empty);
+        int64_t rows = at_dim(x, 0) - 1;
+        at_tensor *empty = at_slice(cx, x, 0, rows, 1);
+        x = at_sub(cx, at_slice(cx, x, 0, 0, rows), empty);
         x = at_add(cx, at_mul(cx, x, chunks->weights), empty);
     } else if (chunks->weights) {
-        x = restore_means(cx, x, chunks->weights);
+        x = restore_means(cx, chunks, x);
     }
-    x = at_view(cx, x, 1, at_dim(x, 0) * at_dim(x, 1), at_dim(x, 2));
+    x = at_view(cx, x, chunks->texts, chunks->each * at_dim(x, 1), at_dim(x, 2));
     at_scope_end(cx, s, &x, NULL);
     return x;
 }
 
-at_tensor *at_prompt_pooled(at_context *cx, at_tensor *x)
+at_tensor *at_prompt_pooled(at_context *cx, const at_prompt_chunks *chunks, at_tensor *x)
 {
-    return x ? at_slice(cx, x, 0, 0, 1) : NULL;
+    if (!x) return NULL;
+    int64_t T = chunks->texts, C = chunks->each, P = at_dim(x, 1);
+    x = at_view(cx, at_slice(cx, x, 0, 0, T * C), T, C, P);
+    return at_view(cx, at_slice(cx, x, 1, 0, 1), T, P);
 }
 
 static at_tensor *repeated(at_context *cx, at_tensor *x, int64_t times)

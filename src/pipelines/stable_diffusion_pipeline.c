@@ -2,28 +2,30 @@
    (Diffusers), of Stable Diffusion 1 and 2: one CLIP steers a UNet. What a call gives says which of
    the three it is, as AutoPipeline does. */
 #include "models/text_encoders/clip_text.h"
-#include "pipelines/prompt.h"
+#include "pipelines/prompt_weights.h"
 #include "pipelines/stable_diffusion.h"
 
-static at_sd_text encode_prompt(at_latent_run *r, const char *prompt, bool negative)
+static at_sd_text encode_texts(at_latent_run *r, const at_prompt_list *texts, bool negative)
 {
     at_context *cx = r->cx;
-    int skip = negative ? 0 : r->options->clip_skip; /* as the reference */
+    int skip = at_sd_clip_skip(r, negative);
     at_scope s = at_scope_begin(cx);
-    at_tensor *ids = at_prompt_ids(r->pipeline, "tokenizer", prompt ? prompt : "", 0);
+    at_prompt_chunks chunks =
+        at_prompt_chunk_texts(r->pipeline, "tokenizer", texts, r->options->prompt_syntax, 0, 1);
     at_module *clip = at_pipeline_module(r->pipeline, "text_encoder", at_clip_text_class.name);
     at_tensor *x = NULL;
     if (clip) {
-        at_clip_text_output y = at_clip_text_forward(cx, clip, ids, -1 - skip);
+        at_clip_text_output y = at_clip_text_forward(cx, clip, chunks.ids, -1 - skip);
         x = skip ? at_clip_text_final_norm(cx, clip, y.hidden_state) : y.last_hidden_state;
     }
+    x = at_prompt_weigh(cx, &chunks, x);
     at_scope_end(cx, s, &x, NULL);
     return (at_sd_text){.embeds = x};
 }
 
 static void encode(at_latent_run *r)
 {
-    at_sd_encode(r, encode_prompt);
+    at_sd_encode(r, encode_texts);
 }
 
 static bool settle(at_pipeline *pipeline, at_generate_options *o, int scale)
@@ -54,9 +56,20 @@ static at_generation *generate(at_pipeline *pipeline, const at_generate_options 
 static const char *const components[] = {"tokenizer", "text_encoder", "unet",
                                          "vae",       "scheduler",    NULL};
 
-const at_pipeline_class at_stable_diffusion_pipeline_class = {
-    .name = "StableDiffusionPipeline", .components = components, .generate = generate};
+const at_pipeline_class at_stable_diffusion_pipeline_class = {.name = "StableDiffusionPipeline",
+                                                              .components = components,
+                                                              .generate = generate,
+                                                              .weighs = true,
+                                                              .edits = true};
 const at_pipeline_class at_stable_diffusion_img2img_pipeline_class = {
-    .name = "StableDiffusionImg2ImgPipeline", .components = components, .generate = generate};
+    .name = "StableDiffusionImg2ImgPipeline",
+    .components = components,
+    .generate = generate,
+    .weighs = true,
+    .edits = true};
 const at_pipeline_class at_stable_diffusion_inpaint_pipeline_class = {
-    .name = "StableDiffusionInpaintPipeline", .components = components, .generate = generate};
+    .name = "StableDiffusionInpaintPipeline",
+    .components = components,
+    .generate = generate,
+    .weighs = true,
+    .edits = true};

@@ -2,7 +2,7 @@
    StableDiffusionXLInpaintPipeline (Diffusers): two CLIPs side by side, the second one's pooled
    text and sizes steer a UNet. */
 #include "models/text_encoders/clip_text.h"
-#include "pipelines/prompt.h"
+#include "pipelines/prompt_weights.h"
 #include "pipelines/stable_diffusion.h"
 
 static at_sd_run *own(at_latent_run *r)
@@ -18,15 +18,16 @@ static bool has(const at_latent_run *r, const char *name)
 
 /* ---- words */
 
-/* Tokens [1,N,D] of the last layer but one; pooled text with projection, else NULL. */
-static at_sd_text encode_clip(at_latent_run *r, const char *encoder, const char *tokenizer,
-                              const char *prompt, int skip)
+/* Tokens [T,N,D] of the last layer but one; pooled text with projection, else NULL. */
+static at_sd_text encode_clip(at_latent_run *r, const char *encoder, const at_prompt_chunks *chunks,
+                              int skip)
 {
-    at_tensor *ids = at_prompt_ids(r->pipeline, tokenizer, prompt, 0);
+    at_context *cx = r->cx;
     at_module *clip = at_pipeline_module(r->pipeline, encoder, NULL);
     if (!clip) return (at_sd_text){0};
-    at_clip_text_output y = at_clip_text_forward(r->cx, clip, ids, -2 - skip);
-    return (at_sd_text){y.hidden_state, y.text_embeds};
+    at_clip_text_output y = at_clip_text_forward(cx, clip, chunks->ids, -2 - skip);
+    return (at_sd_text){at_prompt_weigh(cx, chunks, y.hidden_state),
+                        at_prompt_pooled(cx, chunks, y.text_embeds)};
 }
 
 static at_tensor *zeros_like(at_context *cx, at_tensor *x)
@@ -34,19 +35,32 @@ static at_tensor *zeros_like(at_context *cx, at_tensor *x)
     return x ? at_zeros(cx, AT_F32, x->dims, x->shape) : NULL;
 }
 
-static at_sd_text encode_prompt(at_latent_run *r, const char *prompt, bool negative)
+/* No negative prompt is zeros, and so is an empty one to A1111. */
+static bool is_zero(at_latent_run *r, const at_prompt_list *texts, bool negative)
+{
+    if (!negative ||
+        !at_config_bool(r->cx, r->pipeline->index, "force_zeros_for_empty_prompt", true))
+        return false;
+    bool empty = texts->count == 1 && !*texts->items[0].text;
+    return !r->options->negative || (empty && r->options->prompt_syntax == AT_PROMPT_A1111);
+}
+
+static at_sd_text encode_texts(at_latent_run *r, const at_prompt_list *texts, bool negative)
 {
     at_context *cx = r->cx;
-    const at_sd_text *text = &own(r)->text;
-    if (!prompt && at_config_bool(cx, r->pipeline->index, "force_zeros_for_empty_prompt", true))
+    const at_sd_text *text = &own(r)->parts[0].text;
+    if (is_zero(r, texts, negative))
         return (at_sd_text){zeros_like(cx, at_slice(cx, text->embeds, 0, 0, 1)),
                             zeros_like(cx, at_slice(cx, text->pooled, 0, 0, 1))};
-    int skip = negative ? 0 : r->options->clip_skip; /* as the reference */
+    int skip = at_sd_clip_skip(r, negative);
+    at_prompt_syntax syntax = r->options->prompt_syntax;
     at_scope s = at_scope_begin(cx);
-    if (!prompt) prompt = "";
-    at_sd_text out = encode_clip(r, "text_encoder_2", "tokenizer_2", prompt, skip);
+    at_prompt_chunks chunks =
+        at_prompt_chunk_texts(r->pipeline, "tokenizer_2", texts, syntax, 0, 1);
+    at_sd_text out = encode_clip(r, "text_encoder_2", &chunks, skip);
     if (has(r, "text_encoder")) {
-        at_sd_text first = encode_clip(r, "text_encoder", "tokenizer", prompt, skip);
+        chunks = at_prompt_chunk_texts(r->pipeline, "tokenizer", texts, syntax, 0, 1);
+        at_sd_text first = encode_clip(r, "text_encoder", &chunks, skip);
         out.embeds = at_join(cx, 2, first.embeds, out.embeds);
     }
     at_scope_end(cx, s, &out.embeds, &out.pooled, NULL);
@@ -78,28 +92,23 @@ static void put_ids(const at_generate_options *o, float ids[6], bool scored, boo
     if (scored) ids[4] = (float)(negative ? o->negative_aesthetic_score : o->aesthetic_score);
 }
 
-/* [B,5 or 6], for the pass without the prompt first */
-static at_tensor *time_ids(at_latent_run *r)
+/* [1,5 or 6] */
+static at_tensor *time_ids(at_latent_run *r, bool negative)
 {
     at_context *cx = r->cx;
-    const at_generate_options *o = r->options;
     bool scored = at_config_bool(cx, r->pipeline->index, "requires_aesthetics_score", false);
-    int64_t shape[2] = {1, scored ? 5 : 6};
-    float ids[6], away[6];
-    put_ids(o, ids, scored, false);
-    put_ids(o, away, scored, true);
-    at_tensor *x = at_prompt_repeat(cx, at_from(cx, AT_F32, 2, shape, ids), o->count);
-    if (!own(r)->guided) return at_contiguous(cx, x);
-    at_tensor *y = at_prompt_repeat(cx, at_from(cx, AT_F32, 2, shape, away), o->count);
-    return at_join(cx, 0, y, x);
+    float ids[6];
+    put_ids(r->options, ids, scored, negative);
+    return at_from(cx, AT_F32, 2, (int64_t[]){1, scored ? 5 : 6}, ids);
 }
 
 /* ---- the call */
 
 static void encode(at_latent_run *r)
 {
-    at_sd_encode(r, encode_prompt);
-    own(r)->time_ids = time_ids(r);
+    at_sd_encode(r, encode_texts);
+    own(r)->time_ids = time_ids(r, false);
+    own(r)->away_time_ids = time_ids(r, true);
 }
 
 static bool settle(at_pipeline *pipeline, at_generate_options *o, int scale)
@@ -124,9 +133,21 @@ static at_generation *generate(at_pipeline *pipeline, const at_generate_options 
 static const char *const components[] = {
     "tokenizer", "tokenizer_2", "text_encoder", "text_encoder_2", "unet", "vae", "scheduler", NULL};
 
-const at_pipeline_class at_stable_diffusion_xl_pipeline_class = {
-    .name = "StableDiffusionXLPipeline", .components = components, .generate = generate};
+const at_pipeline_class at_stable_diffusion_xl_pipeline_class = {.name =
+                                                                     "StableDiffusionXLPipeline",
+                                                                 .components = components,
+                                                                 .generate = generate,
+                                                                 .weighs = true,
+                                                                 .edits = true};
 const at_pipeline_class at_stable_diffusion_xl_img2img_pipeline_class = {
-    .name = "StableDiffusionXLImg2ImgPipeline", .components = components, .generate = generate};
+    .name = "StableDiffusionXLImg2ImgPipeline",
+    .components = components,
+    .generate = generate,
+    .weighs = true,
+    .edits = true};
 const at_pipeline_class at_stable_diffusion_xl_inpaint_pipeline_class = {
-    .name = "StableDiffusionXLInpaintPipeline", .components = components, .generate = generate};
+    .name = "StableDiffusionXLInpaintPipeline",
+    .components = components,
+    .generate = generate,
+    .weighs = true,
+    .edits = true};

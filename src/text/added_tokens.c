@@ -172,7 +172,8 @@ bool at_added_tokens_finish(at_context *cx, at_added_tokens *a, bool split_speci
 /* --- Extraction. --- */
 
 /* The longest token at text; gives its place, or -1. */
-static int32_t longest_at(const at_trie *trie, const char *text, size_t size, size_t *length)
+static int32_t longest_at(const at_added_tokens *a, const at_trie *trie, int32_t passed_over,
+                          const char *text, size_t size, size_t *length)
 {
     int32_t found = -1;
     uint32_t at = 0;
@@ -180,7 +181,7 @@ static int32_t longest_at(const at_trie *trie, const char *text, size_t size, si
         at = at_trie_child(trie, at, (unsigned char)text[i]);
         if (at == 0) break;
         int32_t value = at_trie_value(trie, at);
-        if (value < 0) continue;
+        if (value < 0 || a->tokens[value].id == passed_over) continue;
         found = value;
         *length = i + 1;
     }
@@ -213,12 +214,13 @@ static size_t skip_spaces_back(const char *text, size_t at, size_t least)
 }
 
 void at_added_tokens_extract(at_context *cx, const at_added_tokens *a, bool normalized,
-                             const char *text, size_t size, bool at_start, at_pieces *out)
+                             int32_t passed_over, const char *text, size_t size, bool at_start,
+                             at_pieces *out)
 {
     const at_trie *trie = normalized ? a->normalized : a->raw;
     size_t done = 0; /* what is before has been given out */
     for (size_t i = 0, length; trie && i < size && !at_failed(cx);) {
-        int32_t found = longest_at(trie, text + i, size - i, &length);
+        int32_t found = longest_at(a, trie, passed_over, text + i, size - i, &length);
         if (found < 0) {
             i++;
             continue;

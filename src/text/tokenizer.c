@@ -86,10 +86,11 @@ at_tokenizer *at_tokenizer_parse(at_context *cx, const char *text, size_t size, 
 
 /* Added tokens that are looked for in the raw text, the normalizer on what is between them, added
    tokens that are looked for in its output. */
-static void extract(at_context *cx, const at_tokenizer *t, const at_text *text, at_pieces *out)
+static void extract(at_context *cx, const at_tokenizer *t, int32_t passed_over, const at_text *text,
+                    at_pieces *out)
 {
     at_pieces raw = {0};
-    at_added_tokens_extract(cx, t->added, false, text->data, text->size, true, &raw);
+    at_added_tokens_extract(cx, t->added, false, passed_over, text->data, text->size, true, &raw);
     for (size_t i = 0; i < raw.count && at_ok(cx); i++) {
         const at_piece *piece = &raw.items[i];
         const char *bytes = raw.text.data + piece->start;
@@ -102,7 +103,8 @@ static void extract(at_context *cx, const at_tokenizer *t, const at_text *text, 
         at_text_add(cx, &normal, bytes, piece->size);
         at_normalizer_apply(cx, t->normalizer, &normal, &at_start);
         if (!at_failed(cx))
-            at_added_tokens_extract(cx, t->added, true, normal.data, normal.size, at_start, out);
+            at_added_tokens_extract(cx, t->added, true, passed_over, normal.data, normal.size,
+                                    at_start, out);
         at_text_free(&normal);
     }
     at_pieces_free(&raw);
@@ -150,7 +152,8 @@ bool at_tokenizer_encode(at_context *cx, const at_tokenizer *t, const char *text
     at_text valid = {0};
     at_pieces pieces = {0};
     at_utf8_repair(cx, size ? text : "", size, &valid);
-    if (!at_failed(cx)) extract(cx, t, &valid, &pieces);
+    int32_t passed_over = o.pad_is_text && t->pad_id != t->eos_id ? t->pad_id : -1;
+    if (!at_failed(cx)) extract(cx, t, passed_over, &valid, &pieces);
     at_text_free(&valid);
     at_pre_tokenizer_apply(cx, t->pre_tokenizer, &pieces);
     tokenize(cx, t, &pieces, out);

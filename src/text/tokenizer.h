@@ -26,6 +26,8 @@ typedef struct at_ids {
 typedef struct at_encode_options {
     bool no_special_tokens; /* leave out what the post-processor adds */
     size_t max_length;      /* cut to this many ids, the special ones kept; 0: never cut */
+    bool pad_is_text;       /* where another token ends texts, the one that pads is no sign in them:
+                               OpenCLIP pads with 0, "!" to transformers, which a text may have */
     bool pad; /* fill up to max_length with the pad id, on the side the tokenizer says */
 } at_encode_options;
 

@@ -163,9 +163,10 @@ bool at_added_tokens_parse(at_context *cx, at_added_tokens *added, const cJSON *
 bool at_added_tokens_finish(at_context *cx, at_added_tokens *added, bool split_special);
 
 /* Cuts one text into pieces: text without added tokens, and added tokens. normalized says which of
-   the two kinds is looked for. */
+   the two kinds is looked for; the token of the id passed_over (-1: none) is not. */
 void at_added_tokens_extract(at_context *cx, const at_added_tokens *added, bool normalized,
-                             const char *text, size_t size, bool at_start, at_pieces *out);
+                             int32_t passed_over, const char *text, size_t size, bool at_start,
+                             at_pieces *out);
 
 bool at_added_tokens_id(const at_added_tokens *added, const char *token, size_t size, int32_t *id);
 /* The token as it goes to the decoder (normalized if that is how it is looked for). */

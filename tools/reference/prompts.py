@@ -54,19 +54,18 @@ def cut_a1111(pieces, t, n):
 
 
 def cut_comfy(pieces, t, n):
-    """Words stay whole."""
+    """A piece of less than 8 tokens stays whole."""
     chunks = [[]]
     for text, weight in pieces:
-        for word in text.split():
-            ids = [(i, weight) for i in t(word, add_special_tokens=False).input_ids]
-            if len(ids) < 8 and len(ids) + len(chunks[-1]) > n - 2:
+        ids = [(i, weight) for i in t(text, add_special_tokens=False).input_ids]
+        if len(ids) < 8 and len(ids) + len(chunks[-1]) > n - 2:
+            chunks.append([])
+        while ids:
+            if len(chunks[-1]) == n - 2:
                 chunks.append([])
-            while ids:
-                if len(chunks[-1]) == n - 2:
-                    chunks.append([])
-                space = n - 2 - len(chunks[-1])
-                chunks[-1] += ids[:space]
-                ids = ids[space:]
+            space = n - 2 - len(chunks[-1])
+            chunks[-1] += ids[:space]
+            ids = ids[space:]
     return chunks
 
 
