@@ -1,11 +1,11 @@
-/* FluxPipeline (Diffusers): CLIP's pooled text and T5's tokens steer a transformer over packed
-   latents. Guidance is an input of the model; "true" guidance with a negative prompt is a second
-   pass on top. */
+/* FluxPipeline, FluxImg2ImgPipeline and FluxInpaintPipeline (Diffusers): CLIP's pooled text and
+   T5's tokens steer a transformer over packed latents. Guidance is an input of the model; "true"
+   guidance with a negative prompt is a second pass on top. */
 #include "models/text_encoders/clip_text.h"
 #include "models/text_encoders/t5_encoder.h"
 #include "models/transformers/flux.h"
 #include "pipelines/guidance.h"
-#include "pipelines/latent_run.h"
+#include "pipelines/latent_start.h"
 #include "pipelines/latents.h"
 #include "pipelines/prompt.h"
 #include "pipelines/prompt_weights.h"
@@ -25,6 +25,7 @@ typedef struct flux_run {
     flux_text text, negative;     /* negative.embeds is NULL without true guidance */
     at_tensor *txt_ids, *img_ids; /* [M,3], [N,3] */
     at_tensor *guidance;          /* [B], or NULL */
+    at_latent_start start;        /* packed: [.,N,4C] */
 } flux_run;
 
 static flux_run *own(at_latent_run *r)
@@ -93,6 +94,7 @@ static void prepare(at_latent_run *r)
     bool flow_sigmas =
         r->scheduler && at_config_bool(cx, r->scheduler->config, "use_flow_sigmas", false);
     at_latent_set_flow(r, rows * columns, !flow_sigmas);
+    at_latent_window_of_flow(r);
     f->img_ids = image_ids(cx, rows, columns);
     f->txt_ids = at_zeros(cx, AT_F32, 2, (int64_t[]){o->max_sequence_length, 3});
     if (at_flux_has_guidance(f->transformer))
@@ -127,13 +129,35 @@ static at_tensor *predict(at_latent_run *r, at_tensor *latents, int i)
     return at_guidance(r->cx, output, away, (float)r->options->true_guidance);
 }
 
+static at_tensor *blend(at_latent_run *r, at_tensor *latents, int i)
+{
+    return at_latent_blend(r, &own(r)->start, latents, i);
+}
+
+/* The mask is the same for all channels of a latent. */
+static at_latent_start pack(at_context *cx, at_latent_start s)
+{
+    at_latent_start out = {.latents = at_latents_pack(cx, s.latents)};
+    if (!s.mask) return out;
+    int64_t shape[4] = {1, at_dim(s.image, 1), at_dim(s.image, 2), at_dim(s.image, 3)};
+    out.image = at_latents_pack(cx, s.image);
+    out.noise = at_latents_pack(cx, s.noise);
+    out.mask = at_latents_pack(cx, at_contiguous(cx, at_expand(cx, s.mask, 4, shape)));
+    return out;
+}
+
 static at_tensor *denoise(at_latent_run *r)
 {
     at_context *cx = r->cx;
-    int64_t channels = at_flux_in_channels(own(r)->transformer) / (PATCH * PATCH);
-    at_tensor *x = at_latents_pack(cx, at_latent_noise(r, channels)); /* [B,N,4C] */
+    flux_run *f = own(r);
+    int64_t channels = at_flux_in_channels(f->transformer) / (PATCH * PATCH);
+    const int rules = AT_START_BLENDS | AT_START_SHARES | AT_START_MIXES;
+    f->start = pack(cx, at_latent_begin(r, channels, rules));
+    /* again: the autoencoder may have taken its place */
+    f->transformer = at_pipeline_module(r->pipeline, "transformer", at_flux_transformer_class.name);
     if (r->noise) r->noise->channels_first = false; /* samplers draw packed latents */
-    return at_latents_unpack(cx, at_latent_steps(r, x, predict, NULL), r->height, r->width);
+    at_tensor *x = at_latent_steps(r, f->start.latents, predict, f->start.mask ? blend : NULL);
+    return at_latents_unpack(cx, x, r->height, r->width);
 }
 
 /* ---- the call */
@@ -143,18 +167,21 @@ static bool settle(at_pipeline *pipeline, at_generate_options *o, int scale)
     const at_latent_defaults defaults = {.size = DEFAULT_LATENTS * scale,
                                          .unit = PATCH * scale,
                                          .steps = DEFAULT_STEPS,
-                                         .guidance = 3.5,
+                                         .guidance = o->init ? 7.0 : 3.5,
                                          .tokens = MOST_TOKENS,
                                          .most_tokens = MOST_TOKENS};
+    if (o->init && o->strength == 0) o->strength = 0.6;
     if (o->resolution_binning)
         return at_fail_false(pipeline->cx, AT_ERROR_UNSUPPORTED,
                              "FluxPipeline has no resolution binning");
-    return at_latent_settle(pipeline->cx, o, &defaults);
+    return at_latent_check_start(pipeline->cx, o) && at_latent_check_whole(pipeline->cx, o) &&
+           at_latent_settle(pipeline->cx, o, &defaults);
 }
 
 static at_generation *generate(at_pipeline *pipeline, const at_generate_options *options)
 {
     static const at_latent_class class = {.size = sizeof(flux_run),
+                                          .starts = true,
                                           .settle = settle,
                                           .encode = encode,
                                           .prepare = prepare,
@@ -162,10 +189,13 @@ static at_generation *generate(at_pipeline *pipeline, const at_generate_options 
     return at_latent_generate(pipeline, options, &class);
 }
 
+static const char *const components[] = {"tokenizer",      "tokenizer_2", "text_encoder",
+                                         "text_encoder_2", "transformer", "vae",
+                                         "scheduler",      NULL};
+
 const at_pipeline_class at_flux_pipeline_class = {
-    .name = "FluxPipeline",
-    .components = (const char *const[]){"tokenizer", "tokenizer_2", "text_encoder",
-                                        "text_encoder_2", "transformer", "vae", "scheduler", NULL},
-    .generate = generate,
-    .weighs = true,
-};
+    .name = "FluxPipeline", .components = components, .generate = generate, .weighs = true};
+const at_pipeline_class at_flux_img2img_pipeline_class = {
+    .name = "FluxImg2ImgPipeline", .components = components, .generate = generate, .weighs = true};
+const at_pipeline_class at_flux_inpaint_pipeline_class = {
+    .name = "FluxInpaintPipeline", .components = components, .generate = generate, .weighs = true};

@@ -17,6 +17,25 @@ bool at_latent_size_of_init(at_context *cx, at_generate_options *o, int unit)
            at_fail_false(cx, AT_ERROR_ARGUMENT, "%s: a side is below %d pixels", o->init, unit);
 }
 
+bool at_latent_check_start(at_context *cx, const at_generate_options *o)
+{
+    if (o->mask && !o->init)
+        return at_fail_false(cx, AT_ERROR_ARGUMENT, "a mask needs a picture (give --init)");
+    if (o->strength < 0 || o->strength > 1)
+        return at_fail_false(cx, AT_ERROR_ARGUMENT, "strength: %g is not from 0 to 1", o->strength);
+    if (o->init && o->latents && !o->mask && o->denoising_start <= 0)
+        return at_fail_false(cx, AT_ERROR_ARGUMENT,
+                             "image to image draws its own noise (leave out --latents or --init)");
+    return true;
+}
+
+bool at_latent_check_whole(at_context *cx, const at_generate_options *o)
+{
+    return (o->denoising_start <= 0 && o->denoising_end <= 0) ||
+           at_fail_false(cx, AT_ERROR_UNSUPPORTED,
+                         "denoising_start and denoising_end are Stable Diffusion XL's");
+}
+
 /* ---- steps */
 
 /* int(round(n - share n)) of Python: halves go to even. */
@@ -42,6 +61,17 @@ static int first_of(at_latent_run *r)
     return (o->steps - steps) * s->class->order;
 }
 
+static void start_at(at_latent_run *r, int first, int last)
+{
+    if (first < 0 || first >= last)
+        at_fail(r->cx, AT_ERROR_ARGUMENT,
+                "%d steps, strength %g: no step is left (give more of either)", r->options->steps,
+                r->options->strength);
+    else if (first > 0)
+        at_scheduler_start(r->cx, r->scheduler, first);
+    r->last = last;
+}
+
 void at_latent_window(at_latent_run *r)
 {
     const at_generate_options *o = r->options;
@@ -53,13 +83,16 @@ void at_latent_window(at_latent_run *r)
         last = first;
         for (int i = first; i < s->count; i++) last += s->timesteps[i] >= cutoff;
     }
-    if (first < 0 || first >= last)
-        at_fail(r->cx, AT_ERROR_ARGUMENT,
-                "%d steps, strength %g: no step is left (give more of either)", o->steps,
-                o->strength);
-    else if (first > 0)
-        at_scheduler_start(r->cx, s, first);
-    r->last = last;
+    start_at(r, first, last);
+}
+
+void at_latent_window_of_flow(at_latent_run *r)
+{
+    const at_generate_options *o = r->options;
+    at_scheduler *s = r->scheduler;
+    if (!at_ok(r->cx)) return;
+    double taken = o->init ? AT_MIN(o->steps * o->strength, o->steps) : o->steps;
+    start_at(r, (int)(o->steps - taken) * s->class->order, s->count);
 }
 
 /* ---- pictures */
@@ -149,12 +182,14 @@ static at_tensor *first_noise(at_latent_run *r, at_tensor *noise)
     return at_affine(r->cx, noise, (float)r->scheduler->init_noise_sigma, 0.0f);
 }
 
-/* Each picture has a posterior of its own, then noise. */
-static at_latent_start begin_image(at_latent_run *r, int64_t channels)
+/* A posterior of each picture's own, or the first one's for all; then noise. */
+static at_latent_start begin_image(at_latent_run *r, int64_t channels, bool shares)
 {
     at_context *cx = r->cx;
     at_tensor *x = at_affine(cx, read_picture(r, r->options->init, 3), 2.0f, -1.0f);
-    at_tensor *clean = encode(r, x, r->options->count, r->normalized);
+    int count = r->options->count;
+    at_tensor *clean = encode(r, x, shares ? 1 : count, r->normalized);
+    if (shares) clean = at_prompt_repeat(cx, clean, count);
     if (r->options->denoising_start > 0) return (at_latent_start){.latents = clean};
     at_tensor *noise = at_latent_noise(r, channels);
     return (at_latent_start){
@@ -163,14 +198,14 @@ static at_latent_start begin_image(at_latent_run *r, int64_t channels)
 
 /* All pictures share the posterior that the first one's stream draws. Only what is decoded is
    normalized, as in the reference. */
-static at_latent_start begin_mask(at_latent_run *r, int64_t channels, bool blends)
+static at_latent_start begin_mask(at_latent_run *r, int64_t channels, int rules)
 {
     at_context *cx = r->cx;
     const at_generate_options *o = r->options;
-    bool all = o->strength >= 1.0, given = o->latents != NULL;
+    bool all = o->strength >= 1.0 && !(rules & AT_START_MIXES), given = o->latents != NULL;
     at_latent_start s = {0};
     at_tensor *x = at_affine(cx, read_picture(r, o->init, 3), 2.0f, -1.0f);
-    if (blends || (!given && !all)) s.image = encode(r, x, 1, false);
+    if ((rules & AT_START_BLENDS) || (!given && !all)) s.image = encode(r, x, 1, false);
     s.noise = at_latent_noise(r, channels);
     if (o->denoising_start > 0)
         s.latents = at_prompt_repeat(cx, s.image, o->count);
@@ -186,14 +221,15 @@ static at_latent_start begin_mask(at_latent_run *r, int64_t channels, bool blend
     return s;
 }
 
-at_latent_start at_latent_begin(at_latent_run *r, int64_t channels, bool blends)
+at_latent_start at_latent_begin(at_latent_run *r, int64_t channels, int rules)
 {
     const at_generate_options *o = r->options;
     if (!at_ok(r->cx)) return (at_latent_start){0};
     if (o->denoising_start > 0 && o->latents && !o->mask)
         return (at_latent_start){.latents = at_latent_noise(r, channels)};
     if (!o->init) return (at_latent_start){.latents = first_noise(r, at_latent_noise(r, channels))};
-    return o->mask ? begin_mask(r, channels, blends) : begin_image(r, channels);
+    return o->mask ? begin_mask(r, channels, rules)
+                   : begin_image(r, channels, rules & AT_START_SHARES);
 }
 
 at_tensor *at_latent_blend(at_latent_run *r, const at_latent_start *s, at_tensor *latents, int i)

@@ -11,6 +11,8 @@
 static const at_pipeline_class *const classes[] = {
     &at_aura_flow_pipeline_class,
     &at_flux_pipeline_class,
+    &at_flux_img2img_pipeline_class,
+    &at_flux_inpaint_pipeline_class,
     &at_hunyuan_dit_pipeline_class,
     &at_lumina2_pipeline_class,
     &at_lumina2_text2img_pipeline_class,

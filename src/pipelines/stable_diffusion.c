@@ -18,12 +18,8 @@ static at_module *unet_of(at_pipeline *pipeline)
 
 /* ---- what a call asks for */
 
-static bool check_starts(at_context *cx, const at_generate_options *o)
+static bool check_parts(at_context *cx, const at_generate_options *o)
 {
-    if (o->mask && !o->init)
-        return at_fail_false(cx, AT_ERROR_ARGUMENT, "a mask needs a picture (give --init)");
-    if (o->strength < 0 || o->strength > 1)
-        return at_fail_false(cx, AT_ERROR_ARGUMENT, "strength: %g is not from 0 to 1", o->strength);
     if (o->denoising_start < 0 || o->denoising_start >= 1 || o->denoising_end < 0 ||
         o->denoising_end > 1 || (o->denoising_end > 0 && o->denoising_end <= o->denoising_start))
         return at_fail_false(cx, AT_ERROR_ARGUMENT, "denoising from %g to %g: not a part of 0 to 1",
@@ -31,9 +27,6 @@ static bool check_starts(at_context *cx, const at_generate_options *o)
     if (o->denoising_start > 0 && !o->init && !o->latents)
         return at_fail_false(cx, AT_ERROR_ARGUMENT,
                              "denoising_start needs latents or a picture to start from");
-    if (o->init && o->latents && !o->mask && o->denoising_start <= 0)
-        return at_fail_false(cx, AT_ERROR_ARGUMENT,
-                             "image to image draws its own noise (leave out --latents or --init)");
     return true;
 }
 
@@ -49,7 +42,7 @@ bool at_sd_settle(at_pipeline *pipeline, at_generate_options *o, int scale, doub
     const at_latent_defaults d = {
         .size = 64 * scale, .unit = 1, .steps = STEPS, .guidance = guidance};
     if (o->strength == 0) o->strength = strength;
-    if (!check_starts(cx, o)) return false;
+    if (!at_latent_check_start(cx, o) || !check_parts(cx, o)) return false;
     if (o->init && !o->mask && !at_latent_size_of_init(cx, o, scale)) return false;
     if (!at_latent_settle(cx, o, &d)) return false;
     if (o->width % UNIT || o->height % UNIT || o->width % scale || o->height % scale)
@@ -152,7 +145,7 @@ void at_sd_prepare(at_latent_run *r)
     at_scheduler_set_timesteps(cx, r->scheduler, &(at_schedule_options){.steps = o->steps});
     at_latent_window(r);
     s->first = o->denoising_start > 0 ? 0 : r->scheduler->index; /* a refiner counts on */
-    s->start = at_latent_begin(r, s->info.out_channels, !nine);
+    s->start = at_latent_begin(r, s->info.out_channels, nine ? 0 : AT_START_BLENDS);
     if (s->info.time_cond_dim) s->scale = embed_scale(r, s->info.time_cond_dim);
     s->unet = unet_of(r->pipeline); /* after the autoencoder, which it may have made room for */
 }

@@ -146,24 +146,6 @@ static void read_skipped(at_latent_run *r, const char *list)
     }
 }
 
-/* Steps that strength leaves of a picture's way. */
-static void choose_steps(at_latent_run *r)
-{
-    const at_generate_options *o = r->options;
-    double taken = o->init ? AT_MIN(o->steps * o->strength, o->steps) : o->steps;
-    int skipped = (int)(o->steps - taken);
-    if (!r->scheduler || !at_ok(r->cx)) return;
-    own(r)->steps = o->steps - skipped;
-    own(r)->first = skipped * r->scheduler->class->order;
-    r->last = r->scheduler->count;
-    if (own(r)->first >= r->last)
-        at_fail(r->cx, AT_ERROR_ARGUMENT,
-                "%d steps, strength %g: no step is left (give more of either)", o->steps,
-                o->strength);
-    else if (own(r)->first)
-        at_scheduler_start(r->cx, r->scheduler, own(r)->first);
-}
-
 static void prepare(at_latent_run *r)
 {
     sd3_run *s = own(r);
@@ -171,7 +153,10 @@ static void prepare(at_latent_run *r)
     read_skipped(r, r->options->skip_guidance_layers);
     int patch = s->info.patch_size;
     if (s->transformer) at_latent_set_flow(r, (r->height / patch) * (r->width / patch), false);
-    choose_steps(r);
+    at_latent_window_of_flow(r);
+    if (!at_ok(r->cx)) return;
+    s->first = r->scheduler->index;
+    s->steps = r->options->steps - s->first / r->scheduler->class->order;
 }
 
 /* What the transformer says: noise - data. */
@@ -218,7 +203,10 @@ static at_tensor *denoise(at_latent_run *r)
 {
     at_latent_start *start = &own(r)->start;
     r->unshifted = r->options->mask != NULL; /* as the reference */
-    *start = at_latent_begin(r, own(r)->info.in_channels, true);
+    *start = at_latent_begin(r, own(r)->info.in_channels, AT_START_BLENDS);
+    /* again: the autoencoder may have taken its place */
+    own(r)->transformer =
+        at_pipeline_module(r->pipeline, "transformer", at_sd3_transformer_class.name);
     return at_latent_steps(r, start->latents, predict, start->mask ? blend : NULL);
 }
 
@@ -245,13 +233,7 @@ static bool settle(at_pipeline *pipeline, at_generate_options *o, int scale)
         return at_fail_false(cx, AT_ERROR_ARGUMENT, "size: %d x %d: sides must be multiples of %d",
                              o->width, o->height, unit);
     if (o->init && o->strength == 0) o->strength = 0.6;
-    if (o->mask && !o->init)
-        return at_fail_false(cx, AT_ERROR_ARGUMENT, "a mask needs the picture that it is of");
-    if (o->strength < 0 || o->strength > 1)
-        return at_fail_false(cx, AT_ERROR_ARGUMENT, "strength: %g is not in 0 to 1", o->strength);
-    if (o->denoising_start > 0 || o->denoising_end > 0)
-        return at_fail_false(cx, AT_ERROR_UNSUPPORTED,
-                             "denoising_start and denoising_end are Stable Diffusion XL's");
+    if (!at_latent_check_start(cx, o) || !at_latent_check_whole(cx, o)) return false;
     if (o->clip_skip < 0)
         return at_fail_false(cx, AT_ERROR_ARGUMENT, "clip_skip: %d is below 0", o->clip_skip);
     if (o->resolution_binning)

@@ -30,9 +30,7 @@ static void encode(at_latent_run *r)
 
 static bool settle(at_pipeline *pipeline, at_generate_options *o, int scale)
 {
-    if (o->denoising_start > 0 || o->denoising_end > 0)
-        return at_fail_false(pipeline->cx, AT_ERROR_UNSUPPORTED,
-                             "denoising_start and denoising_end are Stable Diffusion XL's");
+    if (!at_latent_check_whole(pipeline->cx, o)) return false;
     return at_sd_settle(pipeline, o, scale, 7.5, o->mask ? 1.0 : 0.8);
 }
 

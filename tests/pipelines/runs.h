@@ -33,20 +33,20 @@ static inline void read_pair(const cJSON *object, const char *key, int pair[2])
         pair[i] = cJSON_GetArrayItem(item(object, key), i)->valueint;
 }
 
-/* A picture of the model's folder; the text stays until the next call of the same slot. */
-static inline const char *picture_of(const cJSON *c, const char *key, const char *model, int slot)
+/* A picture beside the cases; the text stays until the next call of the same slot. */
+static inline const char *picture_of(const cJSON *c, const char *key, const char *cases, int slot)
 {
     static char paths[2][512];
     if (!item(c, key)) return NULL;
-    snprintf(paths[slot], sizeof paths[slot], "%s/%s", model, cJSON_GetStringValue(item(c, key)));
+    snprintf(paths[slot], sizeof paths[slot], "%s/%s", cases, cJSON_GetStringValue(item(c, key)));
     return paths[slot];
 }
 
 /* What starts from pictures, and Stable Diffusion XL's sizes. */
-static inline void read_start(at_generate_options *o, const cJSON *c, const char *model)
+static inline void read_start(at_generate_options *o, const cJSON *c, const char *cases)
 {
-    o->init = picture_of(c, "init", model, 0);
-    o->mask = picture_of(c, "mask", model, 1);
+    o->init = picture_of(c, "init", cases, 0);
+    o->mask = picture_of(c, "mask", cases, 1);
     read_pair(c, "original_size", o->original_size);
     read_pair(c, "crops_coords_top_left", o->crop);
     read_pair(c, "target_size", o->target_size);
@@ -107,8 +107,8 @@ static inline void check_latents(at_context *cx, at_tensor *theirs)
     at_weights_free(file);
 }
 
-/* model: the folder that has the case's pictures; cases: that of what the reference drew. */
-static inline void run_case(at_pipeline *p, const char *model, const char *cases, const cJSON *c)
+/* cases: the folder that has the case's pictures and what the reference drew. */
+static inline void run_case(at_pipeline *p, const char *cases, const cJSON *c)
 {
     char path[512];
     at_context *cx = p->cx;
@@ -116,7 +116,7 @@ static inline void run_case(at_pipeline *p, const char *model, const char *cases
     snprintf(path, sizeof path, "%s/%s", cases, cJSON_GetStringValue(item(c, "file")));
     at_weights *io = at_weights_open(cx, path);
     at_generate_options o = options_of(c);
-    read_start(&o, c, model);
+    read_start(&o, c, cases);
     if (is_true(c, "latents_given")) { /* the fixture's name for them is another */
         at_tensor *given = fixture(cx, io, "initial_latents_nchw");
         o.latents = in_folder("given.safetensors");
@@ -154,7 +154,7 @@ static inline at_pipeline *open_case(at_context *cx, const char *model, const ch
     return p;
 }
 
-/* The cases in one folder on the model in another, which has their pictures. */
+/* The cases in one folder on the model in another. */
 static inline void run_cases(const char *model, const char *place, const char *class_name,
                              int least)
 {
@@ -170,7 +170,7 @@ static inline void run_cases(const char *model, const char *place, const char *c
     cJSON_ArrayForEach(c, cases)
     {
         at_pipeline *own = item(c, "vae") ? open_case(cx, model, place, c) : p;
-        run_case(own, model, place, c);
+        run_case(own, place, c);
         if (own != p) at_pipeline_free(own);
     }
     cJSON_Delete(cases);

@@ -13,6 +13,14 @@ static void test_schnell(void **state)
     run_folder(AT_FIXTURES "/pipelines/flux_tiny_schnell", "FluxPipeline", 6);
 }
 
+/* FluxImg2ImgPipeline and FluxInpaintPipeline */
+static void test_pictures(void **state)
+{
+    (void)state;
+    run_cases(AT_FIXTURES "/pipelines/flux_tiny_dev", AT_FIXTURES "/pipelines/flux_tiny_pictures",
+              "FluxPipeline", 6);
+}
+
 static void check_golden(at_pipeline *p, const cJSON *c)
 {
     char path[512];
@@ -156,9 +164,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_dev),      cmocka_unit_test(test_schnell),
-        cmocka_unit_test(test_golden),   cmocka_unit_test(test_seeds),
-        cmocka_unit_test(test_refusals), cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_tiles),
+        cmocka_unit_test(test_pictures), cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_seeds),    cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_defaults), cmocka_unit_test(test_tiles),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

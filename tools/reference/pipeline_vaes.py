@@ -36,7 +36,8 @@ def main():
             index = len(described)
             tensors = run(pipe, model, case, True)
             save_tensors(folder / f"case_{index}.safetensors", tensors)
-            described.append(describe(case, index) | {"vae": name})
+            pictures = {key: f"../xl_tiny/{case[key]}" for key in ("init", "mask") if key in case}
+            described.append(describe(case, index) | pictures | {"vae": name})
             u8 = tensors["image_u8"]
             print(f"  {name} {index}: latents std {tensors['final_latents'].std():.2f}, cut pixels "
                   f"{((u8 == 0) | (u8 == 255)).float().mean():.0%}")
