@@ -97,10 +97,11 @@ typedef struct at_generate_options {
                                  model's folder */
     const at_lora_use *loras; /* lora_count of them, applied in their order */
     int lora_count;
-    double eta;       /* DDIM: how much noise is drawn anew, 0 to 1 */
-    const char *init; /* image to image: the picture to start from; NULL: none */
-    const char *mask; /* inpainting: white is repainted; needs init */
-    double strength;  /* 0 to 1: how much of init is made anew; 0 is the reference's default */
+    int original_steps; /* latent consistency models: original_inference_steps */
+    double eta;         /* DDIM: how much noise is drawn anew, 0 to 1 */
+    const char *init;   /* image to image: the picture to start from; NULL: none */
+    const char *mask;   /* inpainting: white is repainted; needs init */
+    double strength;    /* 0 to 1: how much of init is made anew; 0 is the reference's default */
     double denoising_start, denoising_end; /* Stable Diffusion XL: from and up to this share of the
                                               noise; the first needs latents or init */
     /* Stable Diffusion XL: width and height, left and top; zeros mean the picture's own size. The

@@ -85,6 +85,7 @@ static at_generate_options options_of(const cli_arguments *a)
         .skip_layer_guidance_start = cli_number(a, "skip-guidance-start", 0),
         .skip_layer_guidance_stop = cli_number(a, "skip-guidance-stop", 0),
         .eta = cli_number(a, "eta", 0),
+        .original_steps = cli_whole(a, "original-steps", 0),
         .init = cli_text(a, "init", NULL),
         .mask = cli_text(a, "mask", NULL),
         .strength = cli_number(a, "strength", 0),
@@ -348,6 +349,9 @@ static const cli_option sampling_options[] = {
      "Lumina 2: leave guided results as long as they are"},
     {"clip-skip", 0, CLI_WHOLE, "N", "layers of CLIP that are left out at the end", "0", 0, 100},
     {"eta", 0, CLI_NUMBER, "F", "ddim: how much noise each step draws anew", "0", 0, 1},
+    {"original-steps", 0, CLI_WHOLE, "N",
+     "latent consistency models: the steps of training that these are taken from",
+     "the model's own", 1, 1000000},
     {"denoising-start", 0, CLI_NUMBER, "F",
      "Stable Diffusion XL: go on from this share of the steps, with --init or --latents", "0", 0,
      1},
@@ -386,9 +390,11 @@ static const cli_option sampling_options[] = {
 static const cli_option start_options[] = {
     {"init", 0, CLI_FILE, "FILE",
      "start from this picture; it is scaled where its size is not that of -W and -H, whose default "
-     "it is (but with --mask)"},
+     "it is (but with --mask, Flux and SD3)"},
     {"strength", 0, CLI_NUMBER, "F", "how much of it is made anew",
-     "that of the reference: 0.8, XL 0.3; with --mask 1, XL 0.9999", .low = 0.000001, .high = 1},
+     "that of the reference: 0.8, XL 0.3, Flux and SD3 0.6; with --mask 1, XL 0.9999, Flux and SD3 "
+     "0.6",
+     .low = 0.000001, .high = 1},
     {"mask", 0, CLI_FILE, "FILE", "repaint only where this picture is white (from half on)"},
     {"lora", 0, CLI_FILE, "FILE[:WEIGHT]",
      "add a LoRA, times WEIGHT; FILE:WEIGHT:TEXT gives the text encoders a weight of their own",

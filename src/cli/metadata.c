@@ -95,6 +95,7 @@ static void add_pair(at_context *cx, at_text *text, const char *name, const int 
 static void add_start(at_context *cx, at_text *text, const at_generate_options *g)
 {
     add_number(cx, text, "eta", g->eta);
+    add_whole(cx, text, "original-steps", (uint64_t)g->original_steps);
     add_option(cx, text, "init", g->init);
     add_number(cx, text, "strength", g->strength);
     add_option(cx, text, "mask", g->mask);
@@ -242,6 +243,7 @@ cJSON *cli_settings_json(at_context *cx, const cli_settings *s, int index)
     add_text(json, "mask", s->given.mask);
     if (u->init) cJSON_AddNumberToObject(json, "strength", u->strength);
     cJSON_AddNumberToObject(json, "eta", u->eta);
+    cJSON_AddNumberToObject(json, "original_steps", u->original_steps);
     cJSON_AddNumberToObject(json, "denoising_start", u->denoising_start);
     cJSON_AddNumberToObject(json, "denoising_end", u->denoising_end);
     add_text(json, "latents", s->given.latents);

@@ -14,6 +14,8 @@ static const at_pipeline_class *const classes[] = {
     &at_flux_img2img_pipeline_class,
     &at_flux_inpaint_pipeline_class,
     &at_hunyuan_dit_pipeline_class,
+    &at_latent_consistency_pipeline_class,
+    &at_latent_consistency_img2img_pipeline_class,
     &at_lumina2_pipeline_class,
     &at_lumina2_text2img_pipeline_class,
     &at_stable_diffusion_3_pipeline_class,

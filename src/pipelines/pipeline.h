@@ -74,9 +74,11 @@ double at_pipeline_take_load_seconds(at_pipeline *pipeline);
 extern const at_pipeline_class at_aura_flow_pipeline_class, at_stable_diffusion_3_pipeline_class,
     at_stable_diffusion_3_img2img_pipeline_class, at_stable_diffusion_3_inpaint_pipeline_class,
     at_flux_pipeline_class, at_flux_img2img_pipeline_class, at_flux_inpaint_pipeline_class,
-    at_hunyuan_dit_pipeline_class, at_lumina2_pipeline_class, at_lumina2_text2img_pipeline_class,
-    at_stable_diffusion_pipeline_class, at_stable_diffusion_img2img_pipeline_class,
-    at_stable_diffusion_inpaint_pipeline_class, at_stable_diffusion_xl_pipeline_class,
-    at_stable_diffusion_xl_img2img_pipeline_class, at_stable_diffusion_xl_inpaint_pipeline_class;
+    at_hunyuan_dit_pipeline_class, at_latent_consistency_pipeline_class,
+    at_latent_consistency_img2img_pipeline_class, at_lumina2_pipeline_class,
+    at_lumina2_text2img_pipeline_class, at_stable_diffusion_pipeline_class,
+    at_stable_diffusion_img2img_pipeline_class, at_stable_diffusion_inpaint_pipeline_class,
+    at_stable_diffusion_xl_pipeline_class, at_stable_diffusion_xl_img2img_pipeline_class,
+    at_stable_diffusion_xl_inpaint_pipeline_class;
 
 #endif

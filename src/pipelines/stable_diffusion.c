@@ -129,7 +129,7 @@ static bool sees_mask(const at_sd_run *s)
     return s->info.in_channels == 2 * s->info.out_channels + MASK_CHANNELS;
 }
 
-void at_sd_prepare(at_latent_run *r)
+void at_sd_begin(at_latent_run *r)
 {
     at_context *cx = r->cx;
     at_sd_run *s = own(r);
@@ -142,12 +142,18 @@ void at_sd_prepare(at_latent_run *r)
                 r->pipeline->folder);
         return;
     }
-    at_scheduler_set_timesteps(cx, r->scheduler, &(at_schedule_options){.steps = o->steps});
-    at_latent_window(r);
     s->first = o->denoising_start > 0 ? 0 : r->scheduler->index; /* a refiner counts on */
     s->start = at_latent_begin(r, s->info.out_channels, nine ? 0 : AT_START_BLENDS);
     if (s->info.time_cond_dim) s->scale = embed_scale(r, s->info.time_cond_dim);
     s->unet = unet_of(r->pipeline); /* after the autoencoder, which it may have made room for */
+}
+
+void at_sd_prepare(at_latent_run *r)
+{
+    const at_schedule_options o = {.steps = r->options->steps};
+    at_scheduler_set_timesteps(r->cx, r->scheduler, &o);
+    at_latent_window(r);
+    at_sd_begin(r);
 }
 
 /* ---- what the UNet is told */

@@ -48,6 +48,8 @@ void at_sd_encode(at_latent_run *run, at_sd_encoder encode);
 /* The layers of CLIP that a prompt leaves out. */
 int at_sd_clip_skip(const at_latent_run *run, bool negative);
 void at_sd_prepare(at_latent_run *run);
+/* The same but for the scheduler's steps, which are set already. */
+void at_sd_begin(at_latent_run *run);
 at_tensor *at_sd_denoise(at_latent_run *run);
 
 #endif

@@ -1,6 +1,7 @@
 /* StableDiffusionPipeline, StableDiffusionImg2ImgPipeline and StableDiffusionInpaintPipeline
    (Diffusers), of Stable Diffusion 1 and 2: one CLIP steers a UNet. What a call gives says which of
-   the three it is, as AutoPipeline does. */
+   the three it is, as AutoPipeline does. LatentConsistencyModelPipeline and its Img2Img go the same
+   way in few steps of their own. */
 #include "models/text_encoders/clip_text.h"
 #include "pipelines/prompt_weights.h"
 #include "pipelines/stable_diffusion.h"
@@ -51,6 +52,50 @@ static at_generation *generate(at_pipeline *pipeline, const at_generate_options 
     return at_latent_generate(pipeline, options, &class);
 }
 
+/* ---- latent consistency models: guidance is an input, and there is no pass without the prompt */
+
+enum { CONSISTENCY_STEPS = 4 };
+
+static bool settle_consistency(at_pipeline *pipeline, at_generate_options *o, int scale)
+{
+    at_context *cx = pipeline->cx;
+    if (!o->steps) o->steps = CONSISTENCY_STEPS;
+    if (!at_latent_check_whole(cx, o)) return false;
+    if (o->mask || o->negative)
+        return at_fail_false(cx, AT_ERROR_UNSUPPORTED, "--%s: %s has none",
+                             o->mask ? "mask" : "negative", pipeline->class->name);
+    return at_sd_settle(pipeline, o, scale, 8.5, 0.8);
+}
+
+/* Strength shortens what the steps are taken from; none of them are left out. */
+static void prepare_consistency(at_latent_run *r)
+{
+    const at_generate_options *o = r->options;
+    if (at_ok(r->cx) && (r->scheduler->class != &at_lcm || !((at_sd_run *)r)->info.time_cond_dim)) {
+        at_fail(r->cx, AT_ERROR_UNSUPPORTED,
+                "%s: needs the sampler lcm, and a UNet with time_cond_proj_dim",
+                r->pipeline->class->name);
+        return;
+    }
+    at_scheduler_set_timesteps(r->cx, r->scheduler,
+                               &(at_schedule_options){.steps = o->steps,
+                                                      .original_steps = o->original_steps,
+                                                      .strength = o->init ? o->strength : 1.0});
+    at_sd_begin(r);
+}
+
+static at_generation *generate_consistency(at_pipeline *pipeline,
+                                           const at_generate_options *options)
+{
+    static const at_latent_class class = {.size = sizeof(at_sd_run),
+                                          .starts = true,
+                                          .settle = settle_consistency,
+                                          .encode = encode,
+                                          .prepare = prepare_consistency,
+                                          .denoise = at_sd_denoise};
+    return at_latent_generate(pipeline, options, &class);
+}
+
 static const char *const components[] = {"tokenizer", "text_encoder", "unet",
                                          "vae",       "scheduler",    NULL};
 
@@ -69,5 +114,17 @@ const at_pipeline_class at_stable_diffusion_inpaint_pipeline_class = {
     .name = "StableDiffusionInpaintPipeline",
     .components = components,
     .generate = generate,
+    .weighs = true,
+    .edits = true};
+const at_pipeline_class at_latent_consistency_pipeline_class = {
+    .name = "LatentConsistencyModelPipeline",
+    .components = components,
+    .generate = generate_consistency,
+    .weighs = true,
+    .edits = true};
+const at_pipeline_class at_latent_consistency_img2img_pipeline_class = {
+    .name = "LatentConsistencyModelImg2ImgPipeline",
+    .components = components,
+    .generate = generate_consistency,
     .weighs = true,
     .edits = true};

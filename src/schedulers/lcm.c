@@ -32,8 +32,10 @@ static void configure_tcd(at_context *cx, at_scheduler *s, at_config *k)
 static void set_timesteps(at_context *cx, at_scheduler *s, const at_schedule_options *o)
 {
     const lcm *m = (const lcm *)s;
-    int trained = m->base.trained, steps = m->original_steps;
-    if (steps > trained || o->steps > steps) {
+    int trained = m->base.trained;
+    int original = o->original_steps ? o->original_steps : m->original_steps;
+    int steps = o->strength > 0 ? (int)(original * o->strength) : original;
+    if (original < 1 || original > trained || o->steps > steps) {
         at_fail(cx, AT_ERROR_ARGUMENT, "%s: %d steps of %d (original_inference_steps) of %d",
                 s->class->name, o->steps, steps, trained);
         return;
@@ -41,7 +43,7 @@ static void set_timesteps(at_context *cx, at_scheduler *s, const at_schedule_opt
     if (!at_discrete_whole_steps(cx, s, o, 0)) return;
     for (int i = 0; i < s->count; i++) {
         int back = (int)floor(i * ((double)steps / s->count)); /* np.linspace without its end */
-        s->timesteps[i] = (double)(steps - back) * (trained / steps) - 1;
+        s->timesteps[i] = (double)(steps - back) * (trained / original) - 1;
     }
     at_discrete_table_sigmas(cx, s);
 }

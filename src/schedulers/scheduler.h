@@ -36,6 +36,10 @@ typedef struct at_schedule_options {
     int timestep_count;
     bool has_mu;
     double mu; /* shift by picture size, for schedulers with use_dynamic_shifting */
+    /* LCM's: how many steps of its training these are taken from (0: the configuration's), and the
+       share of them, from the end, that is gone through (0: all). */
+    int original_steps;
+    double strength;
 } at_schedule_options;
 
 typedef struct at_scheduler_class {

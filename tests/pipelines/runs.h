@@ -81,6 +81,7 @@ static inline at_generate_options options_of(const cJSON *c)
         .skip_layer_guidance_stop = number(c, "skip_layer_guidance_stop"),
         .sampler = cJSON_GetStringValue(item(c, "sampler")),
         .eta = number(c, "eta"),
+        .original_steps = (int)number(c, "original_inference_steps"),
         .strength = number(c, "strength"),
         .denoising_start = number(c, "denoising_start"),
         .denoising_end = number(c, "denoising_end"),
@@ -141,16 +142,25 @@ static inline void run_case(at_pipeline *p, const char *cases, const cJSON *c)
     at_scope_end(cx, scope, NULL);
 }
 
-/* The pipeline of a folder, with the case's own autoencoder where it names one of `cases`. */
+/* The pipeline of a folder with the case's own autoencoder, or the networks of another model, where
+   the case names them. */
 static inline at_pipeline *open_case(at_context *cx, const char *model, const char *cases,
                                      const cJSON *c)
 {
-    char vae[512];
-    if (item(c, "vae"))
-        snprintf(vae, sizeof vae, "%s/%s", cases, cJSON_GetStringValue(item(c, "vae")));
-    at_pipeline *p = at_pipeline_open_files(
-        cx, &(at_model_files){.model = model, .vae = item(c, "vae") ? vae : NULL});
+    static const char *const names[] = {"vae", "unet", "text_encoder", "tokenizer"};
+    bool all = item(c, "parts") != NULL;
+    char *paths[4] = {0}, *other = NULL;
+    if (all) other = at_path_join(cx, cases, cJSON_GetStringValue(item(c, "parts")));
+    for (int i = 0; i < 4 && all; i++) paths[i] = at_path_join(cx, other, names[i]);
+    if (item(c, "vae")) paths[0] = at_path_join(cx, cases, cJSON_GetStringValue(item(c, "vae")));
+    at_pipeline *p = at_pipeline_open_files(cx, &(at_model_files){.model = model,
+                                                                  .vae = paths[0],
+                                                                  .transformer = paths[1],
+                                                                  .text_encoder = paths[2],
+                                                                  .tokenizer = paths[3]});
     assert_fine(cx);
+    for (int i = 0; i < 4; i++) at_free(paths[i]);
+    at_free(other);
     return p;
 }
 
@@ -160,18 +170,19 @@ static inline void run_cases(const char *model, const char *place, const char *c
 {
     char path[512];
     at_context *cx = f32_context();
-    at_pipeline *p = at_pipeline_open(cx, model);
-    assert_fine(cx);
-    assert_string_equal(p->class->name, class_name);
     snprintf(path, sizeof path, "%s/cases.json", place);
     cJSON *cases = at_json_read(cx, path);
     const cJSON *c;
+    at_pipeline *p = NULL;
     assert_true(cJSON_GetArraySize(cases) >= least);
     cJSON_ArrayForEach(c, cases)
     {
-        at_pipeline *own = item(c, "vae") ? open_case(cx, model, place, c) : p;
-        run_case(own, place, c);
-        if (own != p) at_pipeline_free(own);
+        if (!p || item(c, "vae")) {
+            at_pipeline_free(p);
+            p = open_case(cx, model, place, c);
+        }
+        assert_string_equal(p->class->name, class_name);
+        run_case(p, place, c);
     }
     cJSON_Delete(cases);
     at_context_free(cx);

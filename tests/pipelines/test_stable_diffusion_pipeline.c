@@ -43,6 +43,12 @@ static void test_other_autoencoders(void **state)
     run_cases(TINY_XL, TINY_XL "_vaes", "StableDiffusionXLPipeline", 8);
 }
 
+static void test_consistency(void **state)
+{
+    (void)state;
+    run_folder(AT_FIXTURES "/pipelines/lcm_tiny", "LatentConsistencyModelPipeline", 6);
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -127,6 +133,7 @@ int main(void)
         cmocka_unit_test(test_refiner),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_other_autoencoders),
+        cmocka_unit_test(test_consistency),
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_second_call),
     };
