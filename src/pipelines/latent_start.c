@@ -1,4 +1,5 @@
 #include "pipelines/latent_start.h"
+#include "base/file.h"
 #include "models/autoencoders/autoencoder.h"
 #include "pipelines/prompt.h"
 #include <atelier/image.h>
@@ -17,6 +18,12 @@ bool at_latent_size_of_init(at_context *cx, at_generate_options *o, int unit)
            at_fail_false(cx, AT_ERROR_ARGUMENT, "%s: a side is below %d pixels", o->init, unit);
 }
 
+static bool is_there(at_context *cx, const char *path)
+{
+    return !path || at_file_exists(path) ||
+           at_fail_false(cx, AT_ERROR_FILE, "%s: no such file", path);
+}
+
 bool at_latent_check_start(at_context *cx, const at_generate_options *o)
 {
     if (o->mask && !o->init)
@@ -26,7 +33,7 @@ bool at_latent_check_start(at_context *cx, const at_generate_options *o)
     if (o->init && o->latents && !o->mask && o->denoising_start <= 0)
         return at_fail_false(cx, AT_ERROR_ARGUMENT,
                              "image to image draws its own noise (leave out --latents or --init)");
-    return true;
+    return is_there(cx, o->init) && is_there(cx, o->mask);
 }
 
 bool at_latent_check_whole(at_context *cx, const at_generate_options *o)

@@ -29,6 +29,9 @@ static void test_refusals(void **state)
     o = small;
     o.resolution_binning = true;
     refuse(TINY, &o, AT_ERROR_UNSUPPORTED, "binning");
+    o.resolution_binning = false;
+    o.init = "x.png";
+    refuse(TINY, &o, AT_ERROR_UNSUPPORTED, "from words only");
 }
 
 int main(void)

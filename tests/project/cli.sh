@@ -38,7 +38,7 @@ expect 2 'atelier: generate: *one too many (put the words in quotes)' generate a
 expect 2 'atelier: --width: *' generate --width=0 fox
 expect 2 'atelier: --output: x.bmp: unknown suffix (use *' generate -o x.bmp fox
 expect 2 'atelier: --seed: with --count 2 *' generate --seed 18446744073709551615 -n 2 fox
-expect 1 'atelier: --init: *' generate --init x.png fox
+expect 1 'atelier: x.png: no such file' generate --init x.png fox
 expect 1 'atelier: x.safetensors: *' generate --lora x.safetensors:0.5 fox
 expect 1 'atelier: nowhere/x.png: there is no folder nowhere/ (make it first)' \
     generate -o nowhere/x.png fox
