@@ -38,6 +38,7 @@ AT_API at_tensor *at_affine(at_context *cx, at_tensor *x, float scale,
                             float shift); /* x * scale + shift */
 AT_API at_tensor *at_clamp(at_context *cx, at_tensor *x, float low, float high);
 AT_API at_tensor *at_activate(at_context *cx, at_tensor *x, at_activation activation);
+AT_API at_tensor *at_leaky_relu(at_context *cx, at_tensor *x, float slope);
 /* activation(x) * y, the gate of GEGLU, SwiGLU and T5's gated feed-forward; same shapes. */
 AT_API at_tensor *at_activate_mul(at_context *cx, at_tensor *x, at_activation activation,
                                   at_tensor *y);
@@ -57,6 +58,18 @@ AT_API at_tensor *at_norm_modulate(at_context *cx, at_tensor *x, at_tensor *shif
  * activation. */
 AT_API at_tensor *at_group_norm(at_context *cx, at_tensor *x, int groups, at_tensor *weight,
                                 at_tensor *bias, float eps, at_activation activation);
+
+typedef struct at_instance_norm_options {
+    float eps; /* 0 means 1e-5 */
+    at_tensor
+        *alpha;  /* [C]: then Snake (Ziyin et al. 2020), t + sin(alpha t)^2 / alpha; or NULL: */
+    float slope; /* then LeakyReLU; 0 means 1, which is none */
+} at_instance_norm_options;
+
+/* AdaIN: each channel of x [B,...,C] over its positions, (x - mean) / sqrt(var + eps) * (1 + scale)
+   + shift, then an activation; shift, scale [B,1,C] or [C]. options may be NULL. */
+AT_API at_tensor *at_instance_norm(at_context *cx, at_tensor *x, at_tensor *shift, at_tensor *scale,
+                                   const at_instance_norm_options *options);
 AT_API at_tensor *at_softmax(at_context *cx, at_tensor *x); /* last dimension */
 
 /* ---- products */
@@ -81,6 +94,28 @@ typedef struct at_conv_options {
    NULL. */
 AT_API at_tensor *at_conv2d(at_context *cx, at_tensor *x, at_tensor *weight, at_tensor *bias,
                             const at_conv_options *options);
+
+typedef struct at_conv_transpose1d_options {
+    int stride, padding, output_padding;
+    int groups; /* 0 means 1 */
+} at_conv_transpose1d_options;
+
+/* torch.nn.ConvTranspose1d: x [B,N,C], weight [O,1,k,C/groups] of any dtype (bind repacks the
+   file's [C,O,k]), bias [O] or NULL -> [B,N',O] with N' = (N - 1) stride - 2 padding + k +
+   output_padding. */
+AT_API at_tensor *at_conv_transpose1d(at_context *cx, at_tensor *x, at_tensor *weight,
+                                      at_tensor *bias, const at_conv_transpose1d_options *options);
+
+/* The four gates (input, forget, cell, output) one below the other, as torch has them. */
+typedef struct at_lstm_weights {
+    at_tensor *weight_ih, *weight_hh; /* [4*H,C], [4*H,H] */
+    at_tensor *bias_ih, *bias_hh;     /* [4*H] or NULL */
+} at_lstm_weights;
+
+/* torch.nn.LSTM, one layer from a state of zeros: x [B,N,C] -> [B,N,directions*H]. Of two
+   directions the second goes from the end to the beginning. */
+AT_API at_tensor *at_lstm(at_context *cx, at_tensor *x, int directions,
+                          const at_lstm_weights *weights);
 
 typedef struct at_attention_options {
     float scale;     /* 0 means 1 / sqrt(D) */

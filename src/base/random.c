@@ -196,6 +196,11 @@ void at_random_uniform_f64(at_generator *g, double *out, int64_t count)
     for (int64_t i = 0; i < count; i++) out[i] = uniform_53(g);
 }
 
+void at_random_normal_serial(at_generator *g, float *out, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) out[i] = (float)normal_of_pair(g);
+}
+
 /* All uniforms first, then 16 at a time; where 16 does not divide the count, the last 16 values are
    drawn anew, over what the blocks before them left. */
 void at_random_normal(at_generator *g, float *out, int64_t count)
@@ -203,7 +208,7 @@ void at_random_normal(at_generator *g, float *out, int64_t count)
     if (g->kind == AT_RNG_CUDA) {
         draw_device(g, out, count, true);
     } else if (count < 16) {
-        for (int64_t i = 0; i < count; i++) out[i] = (float)normal_of_pair(g);
+        at_random_normal_serial(g, out, count);
     } else {
         at_random_uniform(g, out, count);
         for (int64_t i = 0; i + 16 <= count; i += 16) normal_16(out + i);

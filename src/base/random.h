@@ -42,6 +42,10 @@ void at_random_uniform(at_generator *generator, float *out, int64_t count);
    are within its own error of logf and sincosf, about 2e-6. */
 void at_random_normal(at_generator *generator, float *out, int64_t count);
 
+/* torch.randn_like of a tensor that is not contiguous (a transposed one), in the order of memory:
+   every count draws as below 16. CPU stream only. */
+void at_random_normal_serial(at_generator *generator, float *out, int64_t count);
+
 /* The same with dtype=float64: 53-bit uniforms; CPU stream only. */
 void at_random_uniform_f64(at_generator *generator, double *out, int64_t count);
 void at_random_normal_f64(at_generator *generator, double *out, int64_t count);

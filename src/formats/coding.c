@@ -1,5 +1,6 @@
 #include "formats/coding.h"
 #include "tensor/pool.h"
+#include <math.h>
 #include <string.h>
 
 static int64_t elements_of(const at_weight *w)
@@ -67,6 +68,17 @@ static void unpack_four(const at_weight *w, const uint8_t *data, uint8_t *out)
     }
 }
 
+static float length_of(const uint8_t *row, int64_t count)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < count; i++) {
+        float value;
+        memcpy(&value, row + i * (int64_t)sizeof value, sizeof value);
+        sum += (double)value * value;
+    }
+    return (float)sqrt(sum);
+}
+
 /* Elements of a plain type with their scales, block by block (f8_s) or as f32. */
 static void unpack_scaled(const at_weight *w, const uint8_t *data, uint8_t *out)
 {
@@ -83,6 +95,7 @@ static void unpack_scaled(const at_weight *w, const uint8_t *data, uint8_t *out)
             continue;
         }
         at_convert(c->stored, data, AT_F32, out, row);
+        if (c->normed) scale /= length_of(out, row);
         for (int64_t i = 0; i < row; i++, out += sizeof(float)) {
             float value;
             memcpy(&value, out, sizeof value);

@@ -29,6 +29,7 @@ typedef struct at_coding {
     int64_t stride[AT_MAX_DIMS]; /* in elements */
     bool halves_swapped;         /* of the rows: the second half comes first */
     at_scales scales;            /* one for all, or one a row */
+    bool normed;                 /* weight norm: the scales are the lengths that rows get */
     const at_four_bits *four;    /* the set's, NULL: the bytes are of type `stored` */
     int64_t first;               /* of `four`: the element that the view begins with */
 } at_coding;

@@ -11,6 +11,8 @@ struct at_quantised {
     at_coding *codings; /* one for each tensor of the set at most */
     at_four_bits *fours;
     int64_t count;
+    char **names; /* of tensors that got another: name_count of them */
+    int64_t name_count;
 };
 
 typedef struct joiner {
@@ -79,8 +81,9 @@ static at_coding *new_coding(joiner *j)
         if (!q) return NULL;
         q->codings = AT_NEW_ARRAY(j->cx, at_coding, j->tensors);
         q->fours = AT_NEW_ARRAY(j->cx, at_four_bits, j->tensors);
+        q->names = AT_NEW_ARRAY(j->cx, char *, j->tensors);
     }
-    return q->codings && q->fours ? &q->codings[q->count++] : NULL;
+    return q->codings && q->fours && q->names ? &q->codings[q->count++] : NULL;
 }
 
 static int64_t row_of(const at_weight *w)
@@ -103,6 +106,35 @@ static bool join_scales(joiner *j, at_weight *w, const at_weight *scale)
     *c = (at_coding){.name = "scaled", .stored = w->dtype, .scales = scales};
     w->coding = c;
     w->dtype = whole ? AT_F8_S : AT_F32;
+    return true;
+}
+
+/* ---- weight norm */
+
+static const char *const normed[][2] = {
+    /* directions, lengths */
+    {".weight_v", ".weight_g"},
+    {".parametrizations.weight.original1", ".parametrizations.weight.original0"},
+};
+
+static bool join_norm(joiner *j, at_weight *w, const at_weight *lengths, size_t stem)
+{
+    at_scales scales = scales_of(lengths);
+    if (!scales.data || !w->dims || scales.count != w->shape[0] || w->coding ||
+        at_dtype_block(w->dtype) > 1)
+        return at_fail_false(
+            j->cx, AT_ERROR_UNSUPPORTED,
+            "%s: %s is not the lengths of the rows of %s (weight norm over another "
+            "dimension is not supported)",
+            w->file->path, lengths->name, w->name);
+    at_coding *c = new_coding(j);
+    char *name = c ? at_format(j->cx, "%.*s.weight", (int)stem, w->name) : NULL;
+    if (!name) return false;
+    j->made->names[j->made->name_count++] = name;
+    *c = (at_coding){.name = "weight norm", .stored = w->dtype, .scales = scales, .normed = true};
+    w->name = name;
+    w->coding = c;
+    w->dtype = AT_F32;
     return true;
 }
 
@@ -196,6 +228,12 @@ static bool join_four(joiner *j, at_weight *w, const at_weight *blob, size_t ste
 static bool join_one(joiner *j, at_weight *w)
 {
     static const char weight[] = ".weight";
+    for (size_t i = 0; i < AT_COUNT(normed); i++) {
+        if (!has_suffix(w->name, normed[i][0])) continue;
+        size_t before = strlen(w->name) - strlen(normed[i][0]);
+        const at_weight *lengths = beside(j, w->name, before, normed[i][1]);
+        return !lengths || join_norm(j, w, lengths, before);
+    }
     if (!has_suffix(w->name, weight)) return true;
     size_t stem = strlen(w->name) - (sizeof weight - 1);
     for (size_t i = FIRST_STATE; i < AT_COUNT(suffixes); i++) {
@@ -214,6 +252,9 @@ static bool is_companion(const joiner *j, const char *name)
     for (size_t i = 0; i < AT_COUNT(suffixes); i++)
         if (has_suffix(name, suffixes[i]))
             return beside(j, name, strlen(name) - strlen(suffixes[i]), ".weight") != NULL;
+    for (size_t i = 0; i < AT_COUNT(normed); i++)
+        if (has_suffix(name, normed[i][1]))
+            return beside(j, name, strlen(name) - strlen(normed[i][1]), normed[i][0]) != NULL;
     return false;
 }
 
@@ -242,5 +283,7 @@ void at_quantised_free(at_quantised *made)
     if (!made) return;
     at_free(made->codings);
     at_free(made->fours);
+    for (int64_t i = 0; i < made->name_count; i++) at_free(made->names[i]);
+    at_free(made->names);
     at_free(made);
 }

@@ -91,6 +91,7 @@ typedef struct at_kernels {
                          at_activation activation, const at_tensor *y);
     void (*gated_add)(at_context *cx, at_tensor *out, const at_tensor *x, const at_tensor *gate,
                       const at_tensor *y);
+    void (*leaky_relu)(at_context *cx, at_tensor *out, const at_tensor *x, float slope);
 
     /* rows of the last dimension, whose elements are adjacent (x, shift and scale may be views of
        any outer strides, table too); weight, bias contiguous [C] or NULL; shift and scale broadcast
@@ -104,9 +105,19 @@ typedef struct at_kernels {
     void (*group_norm)(at_context *cx, at_tensor *out, const at_tensor *x, int groups,
                        const at_tensor *weight, const at_tensor *bias, float eps,
                        at_activation activation);
+    /* x [B,...,C] contiguous, shift and scale contiguous [B or 1,C], alpha [C] or NULL: then x < 0
+       times slope */
+    void (*instance_norm)(at_context *cx, at_tensor *out, const at_tensor *x,
+                          const at_tensor *shift, const at_tensor *scale, const at_tensor *alpha,
+                          float slope, float eps);
     void (*softmax)(at_context *cx, at_tensor *out, const at_tensor *x);
     void (*rotary)(at_context *cx, at_tensor *out, const at_tensor *x, const at_tensor *table,
                    at_rotary_pairs pairs);
+
+    /* out [B,N,D*H]; for each of D directions (the second from the end to the beginning) the
+       products with the input, [B,N,4*H], and the weight on the state, [4*H,H]; all contiguous */
+    void (*lstm)(at_context *cx, at_tensor *out, int directions, at_tensor *const *gates,
+                 at_tensor *const *weight);
 
     /* moving; copy and fill for any dtype but the block types */
     void (*copy)(at_context *cx, at_tensor *out, const at_tensor *x); /* both may be views */

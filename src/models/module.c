@@ -89,11 +89,17 @@ static void wrong_shape(const loader *l, const at_parameter *p, const at_weight 
             w->name, got, wanted);
 }
 
+static bool is_kernel(const at_parameter *p)
+{
+    return p->kind == AT_PARAMETER_KERNEL || p->kind == AT_PARAMETER_TRANSPOSED_KERNEL;
+}
+
 static void load_parameter(at_binder *b, const at_parameter *p)
 {
     loader *l = b->user;
     at_context *cx = b->cx;
     const at_weight *w = find(l, p->name);
+    if (!w && p->optional) return;
     if (!w) {
         at_fail(cx, AT_ERROR_FORMAT, "%s: the tensor %s is missing", l->what, p->name);
         return;
@@ -105,7 +111,7 @@ static void load_parameter(at_binder *b, const at_parameter *p)
     }
     bool blocks = at_dtype_block(w->dtype) > 1;
     bool real = w->dtype <= AT_F64 || blocks;
-    if (!real || (blocks && p->kind == AT_PARAMETER_KERNEL)) {
+    if (!real || (blocks && is_kernel(p))) {
         at_fail(cx, AT_ERROR_FORMAT, "%s: %s cannot be of type %s", l->what, w->name,
                 at_dtype_name(w->dtype));
         return;
@@ -114,9 +120,10 @@ static void load_parameter(at_binder *b, const at_parameter *p)
     at_tensor *x = at_weights_get(cx, l->weights, w->name);
     if (p->kind == AT_PARAMETER_VECTOR || w->dtype == AT_F64) x = at_cast(cx, x, AT_F32);
     if (w->dims != p->dims) x = at_reshape(cx, x, p->dims, p->shape);
-    if (p->kind == AT_PARAMETER_KERNEL) {
+    if (is_kernel(p)) {
         if (p->dims == 3) x = at_view(cx, x, p->shape[0], p->shape[1], 1, p->shape[2]);
-        x = at_contiguous(cx, at_transpose(cx, x, 0, 2, 3, 1));
+        bool turned = p->kind == AT_PARAMETER_TRANSPOSED_KERNEL;
+        x = at_contiguous(cx, at_transpose(cx, x, turned, 2, 3, !turned));
     }
     hold(l->module, p, x);
     at_scope_end(cx, s, NULL);
@@ -174,20 +181,19 @@ static void make_parameter(at_binder *b, const at_parameter *p)
         return;
     }
     at_scope s = at_scope_begin(cx);
-    int dims = p->kind == AT_PARAMETER_KERNEL ? 4 : p->dims;
+    int dims = is_kernel(p) ? 4 : p->dims;
     int64_t shape[4], fan_in = 1;
     memcpy(shape, p->shape, sizeof shape);
-    if (p->kind == AT_PARAMETER_KERNEL) {
-        bool line = p->dims == 3;
-        shape[1] = line ? 1 : p->shape[2], shape[2] = p->shape[3 - line], shape[3] = p->shape[1];
+    if (is_kernel(p)) {
+        bool line = p->dims == 3, turned = p->kind == AT_PARAMETER_TRANSPOSED_KERNEL;
+        shape[0] = p->shape[turned], shape[3] = p->shape[!turned];
+        shape[1] = line ? 1 : p->shape[2], shape[2] = p->shape[3 - line];
     }
     for (int i = 1; i < dims; i++) fan_in *= shape[i];
     bool vector = p->kind == AT_PARAMETER_VECTOR;
     bool rows_fit = shape[dims - 1] % at_dtype_block(l->dtype) == 0;
     at_dtype dtype =
-        vector || (at_dtype_block(l->dtype) > 1 && (!rows_fit || p->kind == AT_PARAMETER_KERNEL))
-            ? AT_F32
-            : l->dtype;
+        vector || (at_dtype_block(l->dtype) > 1 && (!rows_fit || is_kernel(p))) ? AT_F32 : l->dtype;
     at_tensor *x = at_empty(cx, dtype, dims, shape);
     size_t n = strlen(p->name);
     bool scale = vector && n >= 6 && strcmp(p->name + n - 6, "weight") == 0;

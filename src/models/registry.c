@@ -1,6 +1,7 @@
 #include "models/registry.h"
 #include "models/autoencoders/autoencoder_kl.h"
 #include "models/autoencoders/autoencoder_tiny.h"
+#include "models/speech/kokoro.h"
 #include "models/speech/whisper.h"
 #include "models/text_encoders/bert.h"
 #include "models/text_encoders/clip_text.h"
@@ -24,6 +25,7 @@ const at_module_class *const at_module_classes[] = {
     &at_gemma2_class,
     &at_gemma2_for_causal_lm_class,
     &at_hunyuan_dit_class,
+    &at_kokoro_class,
     &at_lumina2_transformer_class,
     &at_mt5_encoder_class,
     &at_sd3_transformer_class,

@@ -32,12 +32,12 @@ void at_bind_leave(at_binder *b, size_t before)
 }
 
 static void visit(at_binder *b, const char *name, at_tensor **slot, at_parameter_kind kind,
-                  int dims, const int64_t *shape, struct at_nn_update **updates)
+                  int dims, const int64_t *shape, struct at_nn_update **updates, bool optional)
 {
     if (at_failed(b->cx)) return;
     char full[512];
     snprintf(full, sizeof full, "%s%s", b->prefix, name);
-    at_parameter parameter = {full, slot, kind, dims, {0}, updates};
+    at_parameter parameter = {full, slot, kind, dims, {0}, updates, optional};
     memcpy(parameter.shape, shape, (size_t)dims * sizeof *shape);
     b->visit(b, &parameter);
 }
@@ -45,11 +45,17 @@ static void visit(at_binder *b, const char *name, at_tensor **slot, at_parameter
 void at_bind_parameter(at_binder *b, const char *name, at_tensor **slot, at_parameter_kind kind,
                        int dims, const int64_t *shape)
 {
-    visit(b, name, slot, kind, dims, shape, NULL);
+    visit(b, name, slot, kind, dims, shape, NULL, false);
+}
+
+void at_bind_optional(at_binder *b, const char *name, at_tensor **slot, at_parameter_kind kind,
+                      int dims, const int64_t *shape)
+{
+    visit(b, name, slot, kind, dims, shape, NULL, true);
 }
 
 void at_bind_weight(at_binder *b, at_tensor **slot, at_parameter_kind kind, int dims,
                     const int64_t *shape, struct at_nn_update **updates)
 {
-    visit(b, "weight", slot, kind, dims, shape, updates);
+    visit(b, "weight", slot, kind, dims, shape, updates, false);
 }

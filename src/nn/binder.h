@@ -11,7 +11,9 @@ typedef enum at_parameter_kind {
     AT_PARAMETER_TABLE,  /* [entries,channels]: likewise */
     AT_PARAMETER_KERNEL, /* the file's [out,in,h,w] becomes [out,h,w,in], in the file's dtype; of
                             one dimension, [out,in,n] becomes [out,1,n,in] */
-    AT_PARAMETER_VECTOR, /* biases, norms: becomes f32 */
+    AT_PARAMETER_TRANSPOSED_KERNEL, /* of a transposed convolution: the file's [in,out,n] becomes
+                                       [out,1,n,in] */
+    AT_PARAMETER_VECTOR,            /* biases, norms: becomes f32 */
 } at_parameter_kind;
 
 typedef struct at_parameter {
@@ -21,6 +23,7 @@ typedef struct at_parameter {
     int dims;
     int64_t shape[4];              /* as in the file */
     struct at_nn_update **updates; /* of a layer's weight: what adapters add to it; else NULL */
+    bool optional;                 /* the slot stays NULL where the file lacks it */
 } at_parameter;
 
 typedef struct at_binder at_binder;
@@ -38,6 +41,8 @@ enum { AT_NO_BIAS, AT_BIAS };
 
 void at_bind_parameter(at_binder *b, const char *name, at_tensor **slot, at_parameter_kind kind,
                        int dims, const int64_t *shape);
+void at_bind_optional(at_binder *b, const char *name, at_tensor **slot, at_parameter_kind kind,
+                      int dims, const int64_t *shape);
 /* "weight" of a layer that adapters can add to. */
 void at_bind_weight(at_binder *b, at_tensor **slot, at_parameter_kind kind, int dims,
                     const int64_t *shape, struct at_nn_update **updates);

@@ -39,6 +39,29 @@ void at_bind_conv1d(at_binder *b, const char *name, at_nn_conv2d *m, int64_t in,
 at_tensor *at_convolve_1d(at_context *cx, const at_nn_conv2d *m,
                           at_tensor *x); /* [B,N,in] -> [B,N',out] */
 
+/* ---- ConvTranspose1d: the weight is [out,1,size,in] */
+typedef struct at_nn_conv_transpose1d {
+    at_tensor *weight, *bias;
+    at_conv_transpose1d_options options;
+} at_nn_conv_transpose1d;
+
+void at_bind_conv_transpose1d(at_binder *b, const char *name, at_nn_conv_transpose1d *m, int64_t in,
+                              int64_t out, int size, int stride, int padding);
+/* every channel for itself */
+void at_bind_depthwise_transpose1d(at_binder *b, const char *name, at_nn_conv_transpose1d *m,
+                                   int64_t channels, int size, int stride, int padding);
+at_tensor *at_convolve_transpose_1d(at_context *cx, const at_nn_conv_transpose1d *m,
+                                    at_tensor *x); /* [B,N,in] -> [B,N',out] */
+
+/* ---- LSTM, one layer, bidirectional */
+typedef struct at_nn_lstm {
+    at_lstm_weights directions[2];
+} at_nn_lstm;
+
+void at_bind_lstm(at_binder *b, const char *name, at_nn_lstm *m, int64_t in, int64_t hidden);
+at_tensor *at_run_lstm(at_context *cx, const at_nn_lstm *m,
+                       at_tensor *x); /* [B,N,in] -> [B,N,2*hidden] */
+
 /* ---- norms */
 typedef struct at_nn_norm {
     at_tensor *weight, *bias; /* [C] f32; bias NULL for RMSNorm */

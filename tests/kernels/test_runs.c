@@ -101,6 +101,22 @@ static void test_activations_of_what_is_not_finite(void **state)
     }
 }
 
+/* Snake of 0 with values as alpha shows the square of the sine: the value itself is 1. */
+static void test_squared_sine(void **state)
+{
+    (void)state;
+    float x[16], y[16], one[16], zero[16];
+    for (int i = 0; i < 16; i++) one[i] = 1, zero[i] = 0;
+    for (double at = -1e5; at < 1e5; at += fabs(at) < 100 ? 0.37 : 61.803) {
+        for (int i = 0; i < 16; i++) x[i] = (float)(at + 0.02 * i);
+        runs->channel_snake(1, 16, y, one, zero, one, zero, x, one);
+        for (int i = 0; i < 16; i++) {
+            double sine = sin(x[i]), error = fabs(y[i] - 1 - sine * sine);
+            if (!(error < 5e-7)) fail_msg("sin(%g)^2 is %g off", (double)x[i], error);
+        }
+    }
+}
+
 /* exp as the softmax of (0, x) shows it, from 0 down to where it is denormal. */
 static void test_exponential(void **state)
 {
@@ -202,6 +218,29 @@ static void run_channel_norm(const at_runs *r, int64_t n, arrays *v)
 {
     r->channel_norm(1, n, v->y, v->a[0], v->a[1], v->a[2], v->a[1], AT_SILU);
 }
+static void run_channel_snake(const at_runs *r, int64_t n, arrays *v)
+{
+    float inverse[MOST];
+    for (int64_t i = 0; i < n; i++) inverse[i] = 0.5f;
+    r->channel_snake(1, n, v->y, v->a[0], v->a[1], v->a[2], v->a[1], v->a[0], inverse);
+}
+static void run_leaky(const at_runs *r, int64_t n, arrays *v)
+{
+    r->leaky(n, v->y, v->a[0], 0.25f);
+}
+static void run_panel_sums(const at_runs *r, int64_t n, arrays *v)
+{
+    static float panel[MOST * AT_PANEL];
+    for (int64_t i = 0; i < n * AT_PANEL; i++) panel[i] = v->a[1][i % 79] * 0.1f;
+    memset(v->y, 0, AT_PANEL * sizeof(float));
+    r->panel_sums(n, v->y, v->a[0], panel);
+}
+static void run_lstm_cell(const at_runs *r, int64_t n, arrays *v)
+{
+    int64_t few = n < 4 ? 1 : n / 4;
+    r->lstm_cell(few, v->a[0], v->a[1], v->y);
+    for (int64_t i = 0; i < few; i++) v->y[i] += v->a[1][i];
+}
 static void run_channel_sums(const at_runs *r, int64_t n, arrays *v)
 {
     int64_t channels = n < 9 ? 1 : n / 9, positions = n / channels;
@@ -230,6 +269,10 @@ static void test_every_length(void **state)
         run_interleaved,
         run_halves,
         run_channel_norm,
+        run_channel_snake,
+        run_leaky,
+        run_panel_sums,
+        run_lstm_cell,
         run_channel_sums,
     };
     (void)state;
@@ -331,6 +374,7 @@ int main(void)
         cmocka_unit_test(test_activations_over_the_whole_range),
         cmocka_unit_test(test_activations_of_what_is_not_finite),
         cmocka_unit_test(test_exponential),
+        cmocka_unit_test(test_squared_sine),
         cmocka_unit_test(test_every_length),
         cmocka_unit_test(test_in_place),
         cmocka_unit_test(test_far_means),

@@ -153,13 +153,55 @@ static void test_moving(void **state)
     close_group(&g);
 }
 
+static void test_sequences(void **state)
+{
+    (void)state;
+    group g = open_group("sequence");
+    int cases = 0;
+    EACH_CASE(&g, "conv_transpose1d")
+    {
+        at_conv_transpose1d_options o = {(int)number(&g, "stride"), (int)number(&g, "padding"),
+                                         (int)number(&g, "output_padding"),
+                                         (int)number(&g, "groups")};
+        at_tensor *y =
+            at_conv_transpose1d(g.cx, get(&g, "x"), get(&g, "weight"), get(&g, "bias"), &o);
+        assert_parity(g.cx, y, get(&g, "y"), 2e-6);
+        cases++;
+    }
+    EACH_CASE(&g, "lstm")
+    {
+        at_lstm_weights w[2] = {
+            {get(&g, "weight_ih"), get(&g, "weight_hh"), get(&g, "bias_ih"), get(&g, "bias_hh")},
+            {get(&g, "weight_ih_reverse"), get(&g, "weight_hh_reverse"), get(&g, "bias_ih_reverse"),
+             get(&g, "bias_hh_reverse")}};
+        at_tensor *y = at_lstm(g.cx, get(&g, "x"), (int)number(&g, "directions"), w);
+        assert_parity(g.cx, y, get(&g, "y"), 4e-6);
+        cases++;
+    }
+    EACH_CASE(&g, "instance_norm")
+    {
+        at_instance_norm_options o = {.alpha = get(&g, "alpha"),
+                                      .slope = (float)number(&g, "slope")};
+        at_tensor *y = at_instance_norm(g.cx, get(&g, "x"), get(&g, "shift"), get(&g, "scale"), &o);
+        assert_parity(g.cx, y, get(&g, "y"), 4e-6);
+        cases++;
+    }
+    EACH_CASE(&g, "leaky_relu")
+    {
+        at_tensor *y = at_leaky_relu(g.cx, get(&g, "x"), (float)number(&g, "slope"));
+        assert_parity(g.cx, y, get(&g, "y"), 1e-7);
+        cases++;
+    }
+    assert_int_equal(cases, 6 + 4 + 4 + 1);
+    close_group(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_activations),
-        cmocka_unit_test(test_norms),
-        cmocka_unit_test(test_positions),
-        cmocka_unit_test(test_moving),
+        cmocka_unit_test(test_activations), cmocka_unit_test(test_norms),
+        cmocka_unit_test(test_positions),   cmocka_unit_test(test_moving),
+        cmocka_unit_test(test_sequences),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -246,9 +246,43 @@ def moving():
     return group
 
 
+def sequences():
+    """[B,N,C] in and out; what is said in each function's torch counterpart."""
+    group = Group("sequence", 8)
+    # batch, length, in, out, kernel, stride, padding, output padding, groups
+    cases = {"up2": (1, 5, 6, 4, 4, 2, 1, 0, 1), "up3_odd": (2, 4, 5, 7, 5, 3, 1, 0, 1),
+             "depthwise": (1, 6, 5, 5, 3, 2, 1, 1, 5), "wide": (1, 9, 28, 17, 8, 4, 2, 0, 1),
+             "one": (1, 1, 3, 2, 6, 4, 1, 2, 1), "groups": (1, 4, 8, 12, 3, 1, 0, 0, 4)}
+    for name, (b, n, i, o, k, stride, padding, extra, groups) in cases.items():
+        x, weight, bias = group.draw(b, i, n), group.draw(i, o // groups, k, scale=(i / groups)**-0.5), group.draw(o)
+        y = F.conv_transpose1d(x.double(), weight.double(), bias.double(), stride, padding, extra, groups)
+        laid = weight.view(groups, i // groups, o // groups, k).permute(0, 2, 3, 1).reshape(o, 1, k, i // groups)
+        group.add(f"conv_transpose1d.{name}",
+                  {"stride": stride, "padding": padding, "output_padding": extra, "groups": groups},
+                  x=x.transpose(1, 2), weight=laid, bias=bias, y=y.transpose(1, 2))
+    for name, (b, n, i, hidden, both) in {"one_way": (2, 5, 6, 3, False), "both_ways": (1, 7, 9, 20, True),
+                                          "batch": (3, 4, 5, 17, True), "one_step": (1, 1, 4, 2, True)}.items():
+        lstm = torch.nn.LSTM(i, hidden, batch_first=True, bidirectional=both).double()
+        for p in lstm.parameters():
+            p.copy_(group.draw(*p.shape, scale=0.7 if p.ndim > 1 else 0.4))
+        x = group.draw(b, n, i)
+        group.add(f"lstm.{name}", {"directions": 1 + both}, x=x, y=lstm(x.double())[0],
+                  **{key.replace("_l0", ""): p for key, p in lstm.named_parameters()})
+    for name, (b, n, c, slope, snake) in {"plain": (2, 9, 5, 1, False), "leaky": (1, 130, 20, 0.2, False),
+                                          "snake": (1, 70, 37, 1, True), "snake_batch": (2, 3, 16, 1, True)}.items():
+        x, alpha = group.draw(b, n, c, scale=1.7, shift=3), group.draw(c, scale=0.5, shift=1.5) if snake else None
+        shift, scale = group.draw(b, 1, c), group.draw(b, 1, c, scale=0.4)
+        t = F.instance_norm(x.double().transpose(1, 2)).transpose(1, 2) * (1 + scale.double()) + shift.double()
+        y = t + torch.sin(alpha.double() * t) ** 2 / alpha.double() if snake else F.leaky_relu(t, slope)
+        group.add(f"instance_norm.{name}", {"slope": slope}, x=x, shift=shift, scale=scale, alpha=alpha, y=y)
+    x = group.draw(2, 3, 41)
+    group.add("leaky_relu.tenth", {"slope": 0.1}, x=x, y=F.leaky_relu(x, 0.1))
+    return group
+
+
 def main():
     folder = fresh_folder("ops")
-    for make in (activations, linear, conv2d, norms, attention, positions, moving):
+    for make in (activations, linear, conv2d, norms, attention, positions, moving, sequences):
         make().write(folder)
     report(folder)
 

@@ -66,6 +66,11 @@ static void gated_add(at_context *cx, at_tensor *out, const at_tensor *x, const 
     EACH_RUN(cx, cx->kernels->runs->gated_add(n, y, p[1], p[2], p[3]), out, x, gate, u);
 }
 
+static void leaky_relu(at_context *cx, at_tensor *out, const at_tensor *x, float slope)
+{
+    EACH_RUN(cx, cx->kernels->runs->leaky(n, y, p[1], slope), out, x);
+}
+
 void at_cpu_elements(at_kernels *table)
 {
     table->binary = binary;
@@ -74,4 +79,5 @@ void at_cpu_elements(at_kernels *table)
     table->activate = activate;
     table->activate_mul = activate_mul;
     table->gated_add = gated_add;
+    table->leaky_relu = leaky_relu;
 }

@@ -6,6 +6,8 @@
 
 #include "kernels/kernels.h"
 
+enum { AT_PANEL = 64 };
+
 typedef struct at_runs {
     void (*binary)(at_binary kind, int64_t n, float *y, const float *a, const float *b);
     void (*affine)(int64_t n, float *y, const float *x, float scale, float shift);
@@ -33,6 +35,18 @@ typedef struct at_runs {
     void (*channel_norm)(int64_t positions, int64_t channels, float *y, const float *x,
                          const float *mean, const float *scale, const float *shift,
                          at_activation activation);
+    /* t = (x - mean[c]) * scale[c] + shift[c]; y = t + sin(alpha[c] t)^2 * inverse[c], where
+       inverse is 1 / alpha */
+    void (*channel_snake)(int64_t positions, int64_t channels, float *y, const float *x,
+                          const float *mean, const float *scale, const float *shift,
+                          const float *alpha, const float *inverse);
+    void (*leaky)(int64_t n, float *y, const float *x, float slope); /* x < 0: x * slope */
+
+    /* AT_PANEL sums: y[j] += the sum over i of x[i] * panel[i * AT_PANEL + j] */
+    void (*panel_sums)(int64_t n, float *y, const float *x, const float *panel);
+    /* torch.nn.LSTMCell: gates [4][n] (input, forget, cell, output) before their activations; cell
+       and state [n] become the next */
+    void (*lstm_cell)(int64_t n, const float *gates, float *cell, float *state);
 } at_runs;
 
 extern const at_runs at_runs_generic;

@@ -9,5 +9,6 @@ void at_generic_elementwise(at_kernels *table)
     at_cpu_rows(table);
     at_cpu_group_norm(table);
     at_cpu_moving(table);
+    at_cpu_lstm(table);
     at_cpu_backward(table);
 }

@@ -116,6 +116,42 @@ static void channel_norm(int64_t positions, int64_t channels, float *y, const fl
             y[c] = at_activation_value(activation, (x[c] - mean[c]) * scale[c] + shift[c]);
 }
 
+static void channel_snake(int64_t positions, int64_t channels, float *y, const float *x,
+                          const float *mean, const float *scale, const float *shift,
+                          const float *alpha, const float *inverse)
+{
+    for (int64_t p = 0; p < positions; p++, x += channels, y += channels)
+        for (int64_t c = 0; c < channels; c++) {
+            float value = (x[c] - mean[c]) * scale[c] + shift[c], wave = sinf(alpha[c] * value);
+            y[c] = value + wave * wave * inverse[c];
+        }
+}
+
+static void leaky(int64_t n, float *y, const float *x, float slope)
+{
+    for (int64_t i = 0; i < n; i++) y[i] = x[i] < 0 ? x[i] * slope : x[i];
+}
+
+static void panel_sums(int64_t n, float *y, const float *x, const float *panel)
+{
+    double sums[AT_PANEL];
+    for (int j = 0; j < AT_PANEL; j++) sums[j] = y[j];
+    for (int64_t i = 0; i < n; i++, panel += AT_PANEL)
+        for (int j = 0; j < AT_PANEL; j++) sums[j] += (double)x[i] * panel[j];
+    for (int j = 0; j < AT_PANEL; j++) y[j] = (float)sums[j];
+}
+
+static void lstm_cell(int64_t n, const float *gates, float *cell, float *state)
+{
+    for (int64_t i = 0; i < n; i++) {
+        float in = at_activation_value(AT_SIGMOID, gates[i]);
+        float forget = at_activation_value(AT_SIGMOID, gates[n + i]);
+        float out = at_activation_value(AT_SIGMOID, gates[3 * n + i]);
+        cell[i] = forget * cell[i] + in * tanhf(gates[2 * n + i]);
+        state[i] = out * tanhf(cell[i]);
+    }
+}
+
 const at_runs at_runs_generic = {
     .binary = binary,
     .affine = affine,
@@ -129,4 +165,8 @@ const at_runs at_runs_generic = {
     .rotary = rotary,
     .channel_sums = channel_sums,
     .channel_norm = channel_norm,
+    .channel_snake = channel_snake,
+    .leaky = leaky,
+    .panel_sums = panel_sums,
+    .lstm_cell = lstm_cell,
 };

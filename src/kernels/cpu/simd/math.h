@@ -57,6 +57,21 @@ static inline vf v_normal(vf x)
     return v_select(v_less(v_set(0.0f), x), v_set(1.0f) - tail, tail);
 }
 
+/* sin(x)^2 within 4e-7 up to |x| of 1e5: of the rest after whole halves of a turn, a polynomial. */
+static inline vf v_sin_squared(vf x)
+{
+    vf n = v_round(x * v_set(0.318309886f));
+    vf r = v_fma(n, v_set(-3.14159274f), x);
+    r = v_fma(n, v_set(8.74227766e-8f), r); /* what pi is less than the f32 above */
+    vf u = r * r;
+    vf q = v_fma(u, v_set(8.096037511e-08f), v_set(-4.230858565e-06f));
+    q = v_fma(q, u, v_set(1.410158326e-04f));
+    q = v_fma(q, u, v_set(-3.174532946e-03f));
+    q = v_fma(q, u, v_set(4.444441372e-02f));
+    q = v_fma(q, u, v_set(-3.333333282e-01f));
+    return v_fma(q * u, u, u);
+}
+
 /* The switch is outside of the loop where `activation` is constant. */
 static inline vf v_activate(at_activation activation, vf x)
 {

@@ -239,6 +239,55 @@ static void channel_norm(int64_t positions, int64_t channels, float *y, const fl
 #undef LOOP
 }
 
+static void channel_snake(int64_t positions, int64_t channels, float *y, const float *x,
+                          const float *mean, const float *scale, const float *shift,
+                          const float *alpha, const float *inverse)
+{
+    for (int64_t p = 0; p < positions; p++, x += channels, y += channels) FOR_VECTORS(channels)
+        {
+            vf value = v_get(x + i, left) - v_get(mean + i, left);
+            value = v_fma(value, v_get(scale + i, left), v_get(shift + i, left));
+            vf wave = v_sin_squared(v_get(alpha + i, left) * value);
+            v_put(y + i, v_fma(wave, v_get(inverse + i, left), value), left);
+        }
+}
+
+static void leaky(int64_t n, float *y, const float *x, float slope)
+{
+    FOR_VECTORS(n)
+    {
+        vf value = v_get(x + i, left);
+        vf below = value * v_set(slope);
+        v_put(y + i, v_select(v_less(value, v_set(0.0f)), below, value), left);
+    }
+}
+
+static void panel_sums(int64_t n, float *y, const float *x, const float *panel)
+{
+    enum { VECTORS = AT_PANEL / LANES };
+    vf sums[VECTORS];
+    for (int j = 0; j < VECTORS; j++) sums[j] = v_load(y + j * LANES);
+    for (int64_t i = 0; i < n; i++, panel += AT_PANEL) {
+        vf value = v_set(x[i]);
+#pragma GCC unroll 16
+        for (int j = 0; j < VECTORS; j++)
+            sums[j] = v_fma(value, v_load(panel + j * LANES), sums[j]);
+    }
+    for (int j = 0; j < VECTORS; j++) v_store(y + j * LANES, sums[j]);
+}
+
+static void lstm_cell(int64_t n, const float *gates, float *cell, float *state)
+{
+    FOR_VECTORS(n)
+    {
+        vf in = v_sigmoid(v_get(gates + i, left)), out = v_sigmoid(v_get(gates + 3 * n + i, left));
+        vf next = v_sigmoid(v_get(gates + n + i, left)) * v_get(cell + i, left);
+        next = v_fma(in, v_tanh(v_get(gates + 2 * n + i, left)), next);
+        v_put(cell + i, next, left);
+        v_put(state + i, out * v_tanh(next), left);
+    }
+}
+
 static const at_runs runs = {
     .binary = binary,
     .affine = affine,
@@ -252,6 +301,10 @@ static const at_runs runs = {
     .rotary = rotary,
     .channel_sums = channel_sums,
     .channel_norm = channel_norm,
+    .channel_snake = channel_snake,
+    .leaky = leaky,
+    .panel_sums = panel_sums,
+    .lstm_cell = lstm_cell,
 };
 
 void AT_SIMD_NAME(at_simd_elementwise)(at_kernels *table)
