@@ -1,12 +1,12 @@
 /* The blocking of the packed product (after Goto and van de Geijn 2008, and BLIS).
 
    The rows of x are turned to words by all threads, once, as many at a time as fit STRIP_BYTES and
-   so the third cache level. Then jobs of up to JOB_ROWS x JOB_COLUMNS of y are shared out. A job
-   goes over k in blocks: it packs a block of its columns of the weight into panels of its own,
-   which stay in the second cache level, and passes its rows over them, those of a tile in the
-   first level. While it multiplies it asks memory for the part of the weight that is packed next.
-   Sums between blocks are the job's own; after the last block they are finished with bias and
-   activation while they are in the first level, and written to y.
+   so the third cache level. Then jobs of some columns of y, and some or all of its rows, are shared
+   out. A job goes over k in passes: it packs its columns of the weight into panels of its own,
+   which stay in the second cache level, and takes its rows over them, those of a tile at a time.
+   Where one pass is all of k, sums need room for a tile's rows only; else the job keeps its own
+   between passes. After the last pass they are finished with bias and activation while they are in
+   the first level, and written to y, whose lines were asked for while the tile was multiplied.
 
    A weight whose panels all fit SMALL_WEIGHT is packed whole, once for all threads. Then the rows
    of a tile are turned to words, multiplied and finished without leaving the first level. */
@@ -14,7 +14,7 @@
 #include <omp.h>
 #include <string.h>
 
-enum { JOB_ROWS = 1024, LEAST_ROWS = 192, JOB_COLUMNS = 128, JOBS = 4 /* for each thread */ };
+enum { JOB_ROWS = 1024, LEAST_ROWS = 192, JOBS = 4 /* for each thread */ };
 enum { STRIP_BYTES = 16 << 20, SMALL_WEIGHT = 512 << 10, TILES = 4 /* of rows shared out */ };
 enum { ROW_PAD = 16 };
 enum { SMALL = 1 << 19 }; /* multiply-adds that one thread does before another is awake */
@@ -52,7 +52,7 @@ void at_product_finish(const at_context *cx, int64_t n, const float *c, const fl
 /* How a product is cut up; see the head of the file. */
 typedef struct plan {
     bool small;
-    int64_t words;           /* of k */
+    int64_t words, pass;     /* of k; values of k that a job goes over at once */
     int64_t strip, x_stride; /* rows of x that are words at once, and their distance */
     int64_t rows, columns;   /* of a job, multiples of the tile's */
     int threads;
@@ -63,11 +63,19 @@ static int64_t round_up(int64_t x, int64_t to)
     return at_ceil_div(x, to) * to;
 }
 
+/* Of a column, as many as are packed at once. */
+static int64_t panel_words(const at_product *p, const plan *l)
+{
+    return at_gemm_words(p->gemm, AT_MIN(l->pass, AT_MAX(p->k, 1)));
+}
+
 static plan make_plan(const at_context *cx, const at_product *p)
 {
     const at_gemm *g = p->gemm;
     plan l = {.words = at_gemm_words(g, p->k)};
-    l.threads = p->m * p->n * AT_MAX(p->k, 1) < SMALL ? 1 : cx->threads;
+    int64_t values = AT_MAX(p->k, 1), passes = at_ceil_div(values, g->pass);
+    l.pass = round_up(at_ceil_div(values, passes), g->block);
+    l.threads = p->m * p->n * values < SMALL ? 1 : cx->threads;
     l.x_stride = round_up(l.words, 16) + ROW_PAD;
     l.columns = round_up(p->n, g->columns);
     l.rows = g->rows;
@@ -76,11 +84,29 @@ static plan make_plan(const at_context *cx, const at_product *p)
     int64_t strips = at_ceil_div(p->m, AT_MAX(STRIP_BYTES / 4 / l.x_stride, LEAST_ROWS));
     l.strip = round_up(at_ceil_div(p->m, strips), g->rows);
     /* parts of one size rather than whole ones and a rest */
-    int64_t acrosses = at_ceil_div(p->n, JOB_COLUMNS), downs = at_ceil_div(l.strip, JOB_ROWS);
+    int64_t columns = AT_MAX(g->panels / 4 / panel_words(p, &l), g->columns_of_job);
+    int64_t acrosses = round_up(at_ceil_div(p->n, columns), l.threads);
     l.columns = round_up(at_ceil_div(p->n, acrosses), g->columns);
+    acrosses = at_ceil_div(p->n, l.columns);
+    int64_t downs = passes > 1 ? at_ceil_div(l.strip, JOB_ROWS) : 1;
     while (acrosses * downs < JOBS * l.threads && l.strip / downs > LEAST_ROWS) downs++;
     l.rows = round_up(at_ceil_div(l.strip, downs), g->rows);
     return l;
+}
+
+/* Packs a block of values of the columns of a panel. */
+static void pack_block(const at_context *cx, const at_product *p, int64_t column, int64_t end,
+                       int64_t first, int64_t count, uint32_t *panel)
+{
+    const at_gemm *g = p->gemm;
+    _Alignas(64) uint32_t words[AT_GEMM_MOST_COLUMNS][AT_GEMM_WORDS];
+    _Alignas(64) float values[AT_GEMM_MOST_COLUMNS][AT_GEMM_WORDS];
+    _Alignas(64) float wide[AT_GEMM_VALUES];
+    const void *rows[AT_GEMM_MOST_COLUMNS] = {NULL};
+    for (int j = 0; j < g->columns && column + j < end; j++)
+        rows[j] = at_weight_words(cx, p, column + j, first, count, g->group == 1 ? values[j] : wide,
+                                  words[j]);
+    g->interleave(at_gemm_words(g, count), rows, panel);
 }
 
 /* Packs values [first, first + count) of columns [column, end) into panels. */
@@ -88,15 +114,10 @@ static void pack_panels(const at_context *cx, const at_product *p, int64_t colum
                         int64_t first, int64_t count, uint32_t *panel)
 {
     const at_gemm *g = p->gemm;
-    _Alignas(64) uint32_t words[AT_GEMM_MOST_COLUMNS][AT_GEMM_WORDS];
-    _Alignas(64) float values[AT_GEMM_MOST_COLUMNS][AT_GEMM_WORDS];
-    _Alignas(64) float wide[AT_GEMM_VALUES];
     for (; column < end; column += g->columns) {
-        const void *rows[AT_GEMM_MOST_COLUMNS] = {NULL};
-        for (int j = 0; j < g->columns && column + j < end; j++)
-            rows[j] = at_weight_words(cx, p, column + j, first, count,
-                                      g->group == 1 ? values[j] : wide, words[j]);
-        g->interleave(at_gemm_words(g, count), rows, panel);
+        for (int64_t at = 0; at < count; at += g->block)
+            pack_block(cx, p, column, end, first + at, AT_MIN(g->block, count - at),
+                       panel + at_gemm_words(g, at) * g->columns);
         panel += at_gemm_words(g, count) * g->columns;
     }
 }
@@ -119,9 +140,10 @@ typedef struct job {
     uint32_t *panels;  /* of its columns, the block of k at hand */
     float *sums;       /* of its rows, which are at a distance of */
     int64_t stride;
+    bool kept; /* sums of all rows; else of a tile's only */
 } job;
 
-/* The lines of a block of weight rows, asked for a few at a time. */
+/* The lines of a block of rows, asked for a few at a time. */
 typedef struct ahead {
     const char *row;
     int64_t rows, stride, bytes, at, each;
@@ -130,7 +152,7 @@ typedef struct ahead {
 static void fetch(ahead *a)
 {
     for (int64_t i = 0; i < a->each && a->rows > 0; i++) {
-        __builtin_prefetch(a->row + a->at, 0, 2);
+        __builtin_prefetch(a->row + a->at, 1, 2);
         a->at += 64;
         if (a->at < a->bytes) continue;
         a->at = 0;
@@ -139,16 +161,13 @@ static void fetch(ahead *a)
     }
 }
 
-/* Values from `first` on, a block of them, of the rows of the weight for columns from `column`
-   on, in `times` calls of fetch. */
-static ahead weight_ahead(const at_product *p, const plan *l, int64_t column, int64_t first,
-                          int64_t times)
+/* What is written of `rows` rows from `row` of the job on, in `times` calls of fetch. */
+static ahead y_ahead(const at_product *p, const job *j, int64_t row, int64_t rows, int64_t times)
 {
-    int64_t block = at_dtype_block(p->dtype), bytes = (int64_t)at_dtype_block_bytes(p->dtype);
-    ahead a = {.row = p->weight + column * p->weight_stride + first / block * bytes,
-               .rows = AT_MAX(AT_MIN(l->columns, p->n - column), 0),
-               .stride = p->weight_stride,
-               .bytes = at_ceil_div(AT_MIN(p->gemm->block, p->k - first), block) * bytes};
+    ahead a = {.row = (const char *)(p->y + (j->row + row) * p->y_stride + j->column),
+               .rows = AT_MIN(rows, j->rows - row),
+               .stride = p->y_stride * 4,
+               .bytes = j->columns * 4};
     a.each = at_ceil_div(a.rows * at_ceil_div(a.bytes, 64), times);
     return a;
 }
@@ -160,7 +179,7 @@ static void run_rows(const at_product *p, const plan *l, const job *j, int64_t r
     const at_gemm *g = p->gemm;
     int64_t words = at_gemm_words(g, count);
     const uint32_t *a = j->x + row * l->x_stride + at_gemm_words(g, first), *panel = j->panels;
-    float *c = j->sums + row * j->stride;
+    float *c = j->sums + (j->kept ? row * j->stride : 0);
     for (int64_t i = 0; i < j->columns; i += g->columns, panel += words * g->columns) {
         fetch(next);
         g->tile(words, a, l->x_stride, panel, c + i, j->stride, first > 0);
@@ -170,24 +189,22 @@ static void run_rows(const at_product *p, const plan *l, const job *j, int64_t r
 static void finish_rows(const at_context *cx, const at_product *p, const job *j, int64_t row)
 {
     const float *bias = p->bias ? p->bias + j->column : NULL;
-    for (int64_t i = row; i < AT_MIN(row + p->gemm->rows, j->rows); i++)
-        at_product_finish(cx, j->columns, j->sums + i * j->stride, bias, p->activation,
+    const float *sums = j->sums + (j->kept ? row * j->stride : 0);
+    for (int64_t i = row; i < AT_MIN(row + p->gemm->rows, j->rows); i++, sums += j->stride)
+        at_product_finish(cx, j->columns, sums, bias, p->activation,
                           p->y + (j->row + i) * p->y_stride + j->column);
 }
 
-/* next_column: where this thread will probably go on. */
-static void run_job(const at_context *cx, const at_product *p, const plan *l, const job *j,
-                    int64_t next_column)
+static void run_job(const at_context *cx, const at_product *p, const plan *l, const job *j)
 {
     const at_gemm *g = p->gemm;
-    int64_t tiles = at_ceil_div(j->rows, g->rows) * at_ceil_div(j->columns, g->columns);
-    for (int64_t first = 0; (first < p->k || first == 0) && !at_cancelled(cx); first += g->block) {
-        int64_t count = AT_MIN(g->block, p->k - first);
+    int64_t panels = at_ceil_div(j->columns, g->columns);
+    for (int64_t first = 0; (first < p->k || first == 0) && !at_cancelled(cx); first += l->pass) {
+        int64_t count = AT_MIN(l->pass, p->k - first);
         bool last = first + count == p->k;
         pack_panels(cx, p, j->column, j->column + j->columns, first, count, j->panels);
-        ahead next =
-            weight_ahead(p, l, last ? next_column : j->column, last ? 0 : first + count, tiles);
         for (int64_t row = 0; row < j->rows; row += g->rows) {
+            ahead next = last ? y_ahead(p, j, row, g->rows, panels) : (ahead){0};
             run_rows(p, l, j, row, first, count, &next);
             if (last) finish_rows(cx, p, j, row);
         }
@@ -215,22 +232,11 @@ static void run_strip(const at_context *cx, const at_product *p, const plan *l, 
                  .columns = AT_MIN(l->columns, p->n - column),
                  .x = x + row * l->x_stride,
                  .panels = own,
-                 .sums = (float *)(own + AT_GEMM_WORDS * l->columns),
-                 .stride = l->columns};
-        run_job(cx, p, l, &j, (i + l->threads) / downs * l->columns);
+                 .sums = (float *)(own + panel_words(p, l) * l->columns),
+                 .stride = l->columns,
+                 .kept = l->pass < p->k};
+        run_job(cx, p, l, &j);
     }
-}
-
-/* Rows [row, row + rows) of x, a few lines at a time. */
-static ahead rows_ahead(const at_product *p, int64_t row, int64_t rows, int64_t times)
-{
-    if (!p->x || row >= p->m) return (ahead){0};
-    ahead a = {.row = (const char *)(p->x + row * p->x_stride),
-               .rows = AT_MIN(rows, p->m - row),
-               .stride = p->x_stride * 4,
-               .bytes = p->k * 4};
-    a.each = at_ceil_div(a.rows * at_ceil_div(a.bytes, 64), times);
-    return a;
 }
 
 /* Where the sums of a tile's rows are kept: in y itself if only whole tiles are written to it. */
@@ -247,12 +253,11 @@ static void run_small(const at_context *cx, const at_product *p, const plan *l, 
 {
     const at_gemm *g = p->gemm;
     job j = {.columns = p->n, .x = own};
-    int64_t tiles = l->columns / g->columns * at_ceil_div(AT_MAX(p->k, 1), g->block);
     memset(own, 0, (size_t)(g->rows * l->x_stride) * sizeof *own);
 #pragma omp for schedule(static)
     for (int64_t i = 0; i < p->n; i += g->columns)
-        for (int64_t first = 0; first < p->k || first == 0; first += g->block) {
-            int64_t count = AT_MIN(g->block, p->k - first);
+        for (int64_t first = 0; first < p->k || first == 0; first += l->pass) {
+            int64_t count = AT_MIN(l->pass, p->k - first);
             pack_panels(cx, p, i, AT_MIN(i + g->columns, p->n), first, count,
                         packed + at_gemm_words(g, first) * l->columns +
                             at_gemm_words(g, count) * i);
@@ -262,11 +267,10 @@ static void run_small(const at_context *cx, const at_product *p, const plan *l, 
         if (at_cancelled(cx)) continue;
         j.row = i, j.rows = AT_MIN(g->rows, p->m - i);
         place_sums(p, l, &j, (float *)(own + g->rows * l->x_stride));
-        ahead next = rows_ahead(p, i + g->rows, g->rows, tiles);
         for (int64_t r = 0; r < j.rows; r++) pack_row(p, i + r, own + r * l->x_stride);
-        for (int64_t first = 0; first < p->k || first == 0; first += g->block) {
+        for (int64_t first = 0; first < p->k || first == 0; first += l->pass) {
             j.panels = packed + at_gemm_words(g, first) * l->columns;
-            run_rows(p, l, &j, 0, first, AT_MIN(g->block, p->k - first), &next);
+            run_rows(p, l, &j, 0, first, AT_MIN(l->pass, p->k - first), &(ahead){0});
         }
         finish_rows(cx, p, &j, 0);
     }
@@ -281,8 +285,8 @@ void at_product_run(at_context *cx, const at_product *p)
     plan l = make_plan(cx, p);
     /* shared: x of a strip, or the weight; own: panels, or x of a tile, and sums */
     int64_t shared = l.small ? l.columns * l.words : l.strip * l.x_stride;
-    int64_t own = l.small ? l.rows * l.x_stride : AT_GEMM_WORDS * l.columns;
-    own = round_up(own + l.rows * l.columns, 16);
+    int64_t own = l.small ? l.rows * l.x_stride : panel_words(p, &l) * l.columns;
+    own = round_up(own + (l.pass < p->k ? l.rows : p->gemm->rows) * l.columns, 16);
     uint32_t *ours = at_scratch(cx, (size_t)shared * sizeof *ours);
     uint32_t *all = at_scratch(cx, (size_t)(l.threads * own) * sizeof *all);
     if (ours && all) {

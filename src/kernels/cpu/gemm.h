@@ -23,13 +23,16 @@ enum {
 };
 
 typedef struct at_gemm {
-    int rows, columns; /* the register tile */
-    int group;         /* values in a word: 1, 2, 4 */
-    int block;         /* values of k in one block */
-    int scaled;        /* values that share scales, which lie behind them, */
-    int scales;        /* and how many words those are */
-    int lanes;         /* f32 in a vector */
-    at_dtype dtype;    /* whose rows are words as they lie; AT_DTYPES: none */
+    int rows, columns;  /* the register tile */
+    int group;          /* values in a word: 1, 2, 4 */
+    int block;          /* values of k in one block */
+    int pass;           /* most values of k that a product sums in one go, whole blocks */
+    int panels;         /* bytes of packed panels that a job may have, */
+    int columns_of_job; /* but this many columns at least */
+    int scaled;         /* values that share scales, which lie behind them, */
+    int scales;         /* and how many words those are */
+    int lanes;          /* f32 in a vector */
+    at_dtype dtype;     /* whose rows are words as they lie; AT_DTYPES: none */
 
     /* count values of x, or of the weight, to words, the last one filled up with zeros */
     void (*to_words)(int64_t count, const float *in, uint32_t *out);
