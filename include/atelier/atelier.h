@@ -89,8 +89,9 @@ typedef struct at_generate_options {
     bool no_cfg_normalization; /* Lumina 2: guided results keep their length */
     int clip_skip;             /* layers of CLIP that are left out at the end */
     const char *skip_guidance_layers; /* Stable Diffusion 3: "7,8,9", left out for a third opinion;
-                                         NULL: none. Zeros of the three numbers mean the
-                                         reference's 2.8, 0.01 and 0.2 (shares of the steps) */
+                                         NULL: none */
+    bool has_skip_layer_guidance; /* whether the three numbers count as they are; else zeros mean
+                                     the reference's 2.8, 0.01 and 0.2 (shares of the steps) */
     double skip_layer_guidance_scale, skip_layer_guidance_start, skip_layer_guidance_stop;
     at_prompt_syntax prompt_syntax;
     const char *lora_folder;  /* where <lora:name:0.8> finds name.safetensors; NULL: "loras" in the

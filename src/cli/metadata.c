@@ -140,16 +140,15 @@ char *cli_settings_command(at_context *cx, const cli_settings *s, int index)
         add_option(cx, &text, "cfg-trunc-ratio", number_text(digits, g->cfg_trunc_ratio));
     if (g->no_cfg_normalization) at_text_print(cx, &text, " --no-cfg-normalization");
     add_whole(cx, &text, "clip-skip", (uint64_t)u->clip_skip);
-    add_option(cx, &text, "skip-guidance-layers", g->skip_guidance_layers);
-    if (g->skip_layer_guidance_scale != 0)
+    if (g->skip_guidance_layers) {
+        add_option(cx, &text, "skip-guidance-layers", g->skip_guidance_layers);
         add_option(cx, &text, "skip-guidance-scale",
                    number_text(digits, g->skip_layer_guidance_scale));
-    if (g->skip_layer_guidance_start != 0)
         add_option(cx, &text, "skip-guidance-start",
                    number_text(digits, g->skip_layer_guidance_start));
-    if (g->skip_layer_guidance_stop != 0)
         add_option(cx, &text, "skip-guidance-stop",
                    number_text(digits, g->skip_layer_guidance_stop));
+    }
     add_start(cx, &text, g);
     if (u->prompt_syntax != AT_PROMPT_PLAIN || g->prompt_syntax == AT_PROMPT_PLAIN)
         add_option(cx, &text, "prompt-syntax", syntax_name(u->prompt_syntax));

@@ -47,7 +47,7 @@ void at_latent_set_flow(at_latent_run *r, int64_t tokens, bool equal)
     if (!sigmas) return;
     for (int i = 0; i < steps; i++) sigmas[i] = at_linspace(1.0, 1.0 / steps, i, steps);
     at_schedule_options o = {.steps = steps, .has_mu = true, .mu = at_scheduler_mu(cx, s, tokens)};
-    if (equal) {
+    if (equal && s->class->takes_sigmas) {
         o.sigmas = sigmas;
         o.sigma_count = steps;
     }

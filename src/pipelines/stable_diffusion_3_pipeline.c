@@ -225,9 +225,11 @@ static bool settle(at_pipeline *pipeline, at_generate_options *o, int scale)
                                          .tokens = TOKENS,
                                          .most_tokens = MOST_TOKENS};
     if (!transformer || !at_latent_settle(cx, o, &defaults)) return false;
-    if (o->skip_layer_guidance_scale == 0) o->skip_layer_guidance_scale = 2.8;
-    if (o->skip_layer_guidance_start == 0) o->skip_layer_guidance_start = 0.01;
-    if (o->skip_layer_guidance_stop == 0) o->skip_layer_guidance_stop = 0.2;
+    if (!o->has_skip_layer_guidance) {
+        if (o->skip_layer_guidance_scale == 0) o->skip_layer_guidance_scale = 2.8;
+        if (o->skip_layer_guidance_start == 0) o->skip_layer_guidance_start = 0.01;
+        if (o->skip_layer_guidance_stop == 0) o->skip_layer_guidance_stop = 0.2;
+    }
     int unit = scale * info.patch_size;
     if (o->width % unit || o->height % unit)
         return at_fail_false(cx, AT_ERROR_ARGUMENT, "size: %d x %d: sides must be multiples of %d",

@@ -99,6 +99,10 @@ static bool respaced_levels(at_context *cx, at_lambda_solver *m, int n)
     for (int i = 0; i < n; i++) {
         double t = at_discrete_step_of_sigma(d, x[i]);
         if (rounds && !(m->cosine && s->class == &at_dpm_multistep)) t = rint(t);
+        if (m->flow) { /* the share of the noise, of its deviation over the sample's */
+            x[i] = x[i] / (x[i] + 1.0);
+            t = x[i] * d->trained;
+        }
         s->sigmas[i] = (float)x[i];
         s->timesteps[i] = trunc(t);
     }
@@ -119,6 +123,10 @@ bool at_lambda_levels(at_context *cx, at_lambda_solver *m, const at_schedule_opt
         (o->sigmas && !(m->flow && s->class == &at_unipc)))
         return at_fail_false(cx, AT_ERROR_ARGUMENT, "%s: takes no %s here", s->class->name,
                              o->sigmas ? "sigmas" : "timesteps");
+    if (m->flow && d->respacing && !(d->respacing == AT_RESPACE_KARRAS && s->class == &at_unipc))
+        return at_fail_false(cx, AT_ERROR_UNSUPPORTED,
+                             "%s: flow sigmas go with no karras, exponential or beta sigmas",
+                             s->class->name);
     d->steps = n;
     if (!at_scheduler_schedule(cx, s, n)) return false;
     if (d->respacing) return respaced_levels(cx, m, n);

@@ -47,6 +47,7 @@ typedef struct at_scheduler_class {
     const char *sampler; /* the command line's name */
     size_t size;         /* of its own struct */
     int order;           /* model calls a step */
+    bool takes_sigmas;   /* where the model is a flow */
 
     /* Reads every option with the class's default; base/json.h. */
     void (*configure)(at_context *cx, at_scheduler *s, at_config *config);

@@ -146,6 +146,7 @@ const at_scheduler_class at_unipc = {
     .sampler = "unipc",
     .size = sizeof(unipc),
     .order = 1,
+    .takes_sigmas = true,
     .configure = configure,
     .set_timesteps = set_timesteps,
     .step = step,

@@ -2,9 +2,11 @@
 Lumina2Pipeline, StableDiffusion3Pipeline (with two and three text encoders) and AuraFlowPipeline.
 
     heldout_text_dits.py build/atelier --seeds 0:20 [--only hunyuan|lumina2|sd3|aura|sd3_wide|aura_wide] [--keep FOLDER]
+        [--samplers]
 
 As heldout.py, whose texts, autoencoders and comparison it takes: a seed makes one tiny folder (random sizes, options, file
-forms) and a few runs on it. The wide kinds, which are run when asked for, have blocks of the published width. Latents must agree to max|a-b|/std(b) <= 1e-3, pictures to 40 dB.
+forms) and a few runs on it. The wide kinds, which are run when asked for, have blocks of the published width.
+--samplers: each run with another scheduler in the pipeline's place, as --sampler has it. Latents must agree to max|a-b|/std(b) <= 1e-3, pictures to 40 dB.
 """
 
 import argparse
@@ -24,6 +26,10 @@ from diffusers import (AuraFlowPipeline, AuraFlowTransformer2DModel, Autoencoder
                        FlowMatchEulerDiscreteScheduler, HunyuanDiT2DModel, HunyuanDiTPipeline, Lumina2Pipeline,
                        Lumina2Transformer2DModel, SD3Transformer2DModel, StableDiffusion3Pipeline)
 from diffusers.schedulers import scheduling_ddpm
+from diffusers import (DDIMScheduler, DEISMultistepScheduler, DPMSolverMultistepScheduler, DPMSolverSinglestepScheduler,
+                       EulerAncestralDiscreteScheduler, EulerDiscreteScheduler, FlowMatchHeunDiscreteScheduler,
+                       FlowMatchLCMScheduler, HeunDiscreteScheduler, KDPM2AncestralDiscreteScheduler,
+                       KDPM2DiscreteScheduler, LCMScheduler, LMSDiscreteScheduler, PNDMScheduler, UniPCMultistepScheduler)
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import (AutoTokenizer, BertConfig, BertModel, BertTokenizer, CLIPTextModelWithProjection, CLIPTokenizer,
@@ -36,6 +42,14 @@ from common import randn, redraw
 from networks_bert_gemma2 import redraw_gemma
 
 HAN = ["一个宇航员在骑马", "红色的心，蓝天白云", "三只小猫！！模糊低质量", "东京の夜", "彝族服饰的老人😀"]
+
+SOLVERS = {"dpmpp_2m": DPMSolverMultistepScheduler, "dpmpp_2m_sde": DPMSolverMultistepScheduler,
+           "dpmpp_2s": DPMSolverSinglestepScheduler, "unipc": UniPCMultistepScheduler, "deis": DEISMultistepScheduler}
+TABLES = {"ddpm": DDPMScheduler, "ddim": DDIMScheduler, "pndm": PNDMScheduler, "euler": EulerDiscreteScheduler,
+          "euler_a": EulerAncestralDiscreteScheduler, "heun": HeunDiscreteScheduler, "dpm2": KDPM2DiscreteScheduler,
+          "dpm2_a": KDPM2AncestralDiscreteScheduler, "lms": LMSDiscreteScheduler, "lcm": LCMScheduler} | SOLVERS
+FLOWS = {"euler": FlowMatchEulerDiscreteScheduler, "heun": FlowMatchHeunDiscreteScheduler,
+         "lcm": FlowMatchLCMScheduler} | SOLVERS
 
 
 def vae(r):
@@ -210,8 +224,8 @@ def random_case(r, kind, pipe):
             o["clip_skip"] = r.randrange(0, min(pipe.text_encoder.config.num_hidden_layers,
                                                 pipe.text_encoder_2.config.num_hidden_layers))
         if r.random() < 0.4:
-            o |= dict(skip_guidance_layers=r.sample(range(6), r.randrange(1, 4)), skip_layer_guidance_start=r.choice([0.01, 0.3]),
-                      skip_layer_guidance_stop=r.choice([0.2, 0.6, 1.0]), skip_layer_guidance_scale=r.choice([2.8, 1.0, 5.5]))
+            o |= dict(skip_guidance_layers=r.sample(range(6), r.randrange(1, 4)), skip_layer_guidance_start=r.choice([0.01, 0.3, 0]),
+                      skip_layer_guidance_stop=r.choice([0.2, 0.6, 1.0]), skip_layer_guidance_scale=r.choice([2.8, 1.0, 5.5, 0]))
     if kind == "lumina2":
         if r.random() < 0.4:
             o["cfg_trunc_ratio"] = r.choice([0.25, 0.5, 0.8])
@@ -222,12 +236,49 @@ def random_case(r, kind, pipe):
     return case
 
 
+def swap(r, pipe, config, case):
+    """Another scheduler in the pipeline's place, and its name in the case."""
+    flow = "shift" in config
+    names = list(FLOWS if flow else TABLES)
+    if not flow and config["prediction_type"] == "sample":  # which these do not take
+        names = [n for n in names if n not in ("pndm", "dpm2", "dpm2_a", "euler_a")]
+    if isinstance(pipe, Lumina2Pipeline):  # passes sigmas, which the others refuse
+        names = ["euler", "lcm", "unipc"]
+    if flow and config.get("use_karras_sigmas"):  # over sigmas that are given, or of a flow: not levels that fall
+        names = ["euler", "lcm"]
+    if flow and config["use_dynamic_shifting"]:
+        names = [n for n in names if n != "heun"]  # takes no mu
+    case["sampler"] = r.choice(names)
+    extra = {"algorithm_type": "sde-dpmsolver++"} if case["sampler"].endswith("sde") else {}
+    if flow and case["sampler"] in SOLVERS:
+        extra |= {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "flow_shift": config["shift"]}
+    if case["sampler"] == "pndm":
+        case["steps"] += 4
+    pipe.scheduler = (FLOWS if flow else TABLES)[case["sampler"]].from_config(config, **extra)
+    if flow and case["sampler"] in ("lcm", "dpmpp_2m_sde"):
+        draw_from_generators(pipe)
+
+
+def draw_from_generators(pipe):
+    """These pipelines give their scheduler no generator."""
+    prepare, step, kept = type(pipe).prepare_latents, pipe.scheduler.step, {}
+
+    def prepare_latents(*args):
+        kept["generator"] = next(a for a in args if isinstance(a, list))
+        return prepare(pipe, *args)
+
+    pipe.prepare_latents = prepare_latents
+    pipe.scheduler.step = lambda *args, **options: step(*args, **options, generator=kept["generator"])
+
+
 def command(binary, folder, case, work, initial):
     args = [binary, "generate", "--precision", "f32", "--model", folder, "--seed", case["seed"], "--count", case["count"],
             "--quiet", "--output", work / "out.png", "--save-latents", work / "out.safetensors", "--steps", case["steps"],
             "--guidance", case["guidance"], "--width", case["width"], "--height", case["height"]]
     if "negative" in case:
         args.append(f"--negative={case['negative']}")
+    if "sampler" in case:
+        args += ["--sampler", case["sampler"]]
     names = {"clip_skip": "clip-skip", "skip_layer_guidance_scale": "skip-guidance-scale",
              "skip_layer_guidance_start": "skip-guidance-start", "skip_layer_guidance_stop": "skip-guidance-stop",
              "guidance_rescale": "guidance-rescale", "max_sequence_length": "max-sequence-length",
@@ -245,6 +296,8 @@ def command(binary, folder, case, work, initial):
 
 def compare(pipe, binary, folder, case):
     theirs = pipeline_runs.run(pipe, case, pipe.transformer.config.in_channels)
+    if not theirs["final_latents"].isfinite().all():
+        return True, "the reference gives NaN"
     with tempfile.TemporaryDirectory() as work:
         work = Path(work)
         done = subprocess.run(command(binary, folder, case, work, theirs.get("initial_latents_nchw")), capture_output=True,
@@ -255,11 +308,10 @@ def compare(pipe, binary, folder, case):
         names = ["out.png"] if case["count"] == 1 else [f"out-{i + 1}.png" for i in range(case["count"])]
         ours = [torch.frombuffer(bytearray(im.convert("RGB").tobytes()), dtype=torch.uint8).reshape(im.height, im.width, 3)
                 for im in (Image.open(work / n) for n in names)]
-    if not theirs["final_latents"].isfinite().all():
-        return True, "the reference gives NaN"
     d = heldout.difference(latents, theirs["final_latents"])
     db = min(heldout.decibels(a, b) for a, b in zip(ours, theirs["image_u8"]))
     agreed, measured = d <= heldout.LATENTS_BAR and db >= heldout.PICTURE_BAR, f"latents {d:.1e}, {db:.0f} dB"
+    measured += f" {case['sampler']}" if "sampler" in case else ""
     if not agreed:  # whose rounding is it?
         exact = in_f64(pipe, case)
         measured += (f" (from f64: ours {heldout.difference(latents, exact):.1e}, "
@@ -294,6 +346,7 @@ def main():
     parser.add_argument("--seeds", default="0:10", help="FIRST:END")
     parser.add_argument("--only", choices=[*KINDS, *WIDE])
     parser.add_argument("--runs", type=int, default=3, help="a folder")
+    parser.add_argument("--samplers", action="store_true", help="another scheduler in each run")
     parser.add_argument("--keep", type=Path, help="where the folders of failures go")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -310,8 +363,11 @@ def main():
                 folder = Path(work) / f"{kind}-{seed}"
                 pipe, about = build(r, kind, seed, folder)
                 print(f"{kind} {seed}: {about}", flush=True)
+                config = pipe.scheduler.config
                 for _ in range(options.runs):
                     case = random_case(r, kind, pipe)
+                    if options.samplers:
+                        swap(r, pipe, config, case)
                     agreed, measured = compare(pipe, options.binary, folder, case)
                     total, passed = total + 1, passed + agreed
                     print(f"  {'ok    ' if agreed else 'FAILED'} {measured} {'' if agreed else case}", flush=True)

@@ -160,6 +160,9 @@ def edm():
 
 
 def flow_lcm():
+    for final in ("zero", "sigma_min"):
+        case(UniPCMultistepScheduler, 5, use_flow_sigmas=True, use_karras_sigmas=True, prediction_type="flow_prediction",
+             final_sigmas_type=final, bar=1e-4)
     for steps in (1, 4):
         for shift in (1.0, 3.0):
             case(FlowMatchLCMScheduler, steps, shift=shift)
