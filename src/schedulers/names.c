@@ -214,10 +214,14 @@ static void put_schedule(at_context *cx, cJSON *json, const named_schedule *want
     if (wanted->spacing) put(cx, json, "timestep_spacing", cJSON_CreateString(wanted->spacing));
 }
 
-/* A flow's file for a solver that can go by flow sigmas. */
+/* A flow's file for a solver that can go by flow sigmas; it has no numbers of its own for mu. */
 static void put_flow(at_context *cx, cJSON *json)
 {
+    static const char *const shifts[] = {"base_shift", "max_shift", "base_image_seq_len",
+                                         "max_image_seq_len"};
     const cJSON *shift = cJSON_GetObjectItemCaseSensitive(json, "shift");
+    for (size_t i = 0; i < AT_COUNT(shifts); i++)
+        cJSON_DeleteItemFromObjectCaseSensitive(json, shifts[i]);
     put(cx, json, "use_flow_sigmas", cJSON_CreateBool(true));
     put(cx, json, "prediction_type", cJSON_CreateString("flow_prediction"));
     put(cx, json, "flow_shift", cJSON_CreateNumber(shift ? cJSON_GetNumberValue(shift) : 1.0));

@@ -143,8 +143,11 @@ at_tensor *at_scheduler_add_noise(at_context *cx, at_scheduler *s, at_tensor *sa
 double at_scheduler_mu(at_context *cx, const at_scheduler *s, int64_t tokens)
 {
     if (!s) return 0.0;
+    /* where the class has no such options, the pipeline's number counts: 1.16 in this one */
+    bool sd3 = s->model && strncmp(s->model, "StableDiffusion3", 16) == 0;
+    bool has = s->class == &at_flow_match_euler || s->class == &at_flow_match_lcm;
     double base = at_config_number(cx, s->config, "base_shift", 0.5);
-    double most = at_config_number(cx, s->config, "max_shift", 1.15);
+    double most = at_config_number(cx, s->config, "max_shift", sd3 && !has ? 1.16 : 1.15);
     double from = at_config_number(cx, s->config, "base_image_seq_len", 256);
     double to = at_config_number(cx, s->config, "max_image_seq_len", 4096);
     double slope = (most - base) / (to - from);

@@ -160,6 +160,9 @@ def edm():
 
 
 def flow_lcm():
+    for cls in (*LAMBDAS, DPMSolverSinglestepScheduler):  # shifted by the picture's size
+        case(cls, 3, arguments={"num_inference_steps": 3, "mu": 0.46}, use_flow_sigmas=True, flow_shift=3.0,
+             prediction_type="flow_prediction", use_dynamic_shifting=True, bar=2e-4)
     for final in ("zero", "sigma_min"):
         case(UniPCMultistepScheduler, 5, use_flow_sigmas=True, use_karras_sigmas=True, prediction_type="flow_prediction",
              final_sigmas_type=final, bar=1e-4)
