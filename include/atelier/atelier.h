@@ -98,6 +98,9 @@ typedef struct at_generate_options {
                                  model's folder */
     const at_lora_use *loras; /* lora_count of them, applied in their order */
     int lora_count;
+    const char *const *embeddings; /* files of textual inversions, embedding_count of them: each is
+                                      a word of the prompts, called as its file or as it says */
+    int embedding_count;
     int original_steps; /* latent consistency models: original_inference_steps */
     double eta;         /* DDIM: how much noise is drawn anew, 0 to 1 */
     const char *init;   /* image to image: the picture to start from; NULL: none */
@@ -126,9 +129,10 @@ typedef struct at_timings {
 /* What a call has made, owned by the context. */
 typedef struct at_generation {
     int count;
-    at_image **images;        /* count of them, in the order of their seeds */
-    at_generate_options used; /* as given, with the model's own values filled in */
-    const char *pipeline;     /* the reference's class, "FluxPipeline" */
+    at_image **images;          /* count of them, in the order of their seeds */
+    at_generate_options used;   /* as given, with the model's own values filled in */
+    const char *pipeline;       /* the reference's class, "FluxPipeline" */
+    const bool *embedding_used; /* of used.embeddings: whether a prompt has it */
     at_timings timings;
 } at_generation;
 

@@ -1,6 +1,7 @@
 #include "adapters/lora.h"
 #include "adapters/lora_layer.h"
 #include "adapters/targets.h"
+#include "adapters/values.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/map.h"
@@ -51,34 +52,6 @@ static at_lora_layer *layer_of(at_lora *lora, at_map *by_path, const at_lora_key
     return layer;
 }
 
-/* Numbers that are not finite would spoil every picture. */
-static bool check_values(at_lora *lora, const at_weight *w)
-{
-    enum { ROOM = 4096 };
-    at_context *cx = lora->cx;
-    float values[ROOM];
-    at_scope s = at_scope_begin(cx);
-    at_tensor *x = at_weights_get(cx, lora->weights, w->name);
-    int64_t count = x ? at_elements(x) : 0, bytes = 0;
-    int block = at_dtype_block(w->dtype);
-    bool fine = x != NULL;
-    if (fine && w->dtype > AT_F64 && block == 1)
-        fine = at_fail_false(cx, AT_ERROR_FORMAT, "%s: %s cannot be of type %s", lora->path,
-                             w->name, at_dtype_name(w->dtype));
-    for (int64_t i = 0; fine && i < count; i += ROOM) {
-        int64_t n = AT_MIN(ROOM, count - i);
-        at_convert(w->dtype, (const char *)x->data + bytes, AT_F32, values, n);
-        bytes += n / block * (int64_t)at_dtype_block_bytes(w->dtype);
-        float sum = 0;
-        for (int64_t k = 0; k < n; k++) sum += values[k] * 0.0f; /* NaN of what is not finite */
-        if (sum != 0.0f)
-            fine = at_fail_false(cx, AT_ERROR_FORMAT, "%s: %s has values that are not finite",
-                                 lora->path, w->name);
-    }
-    at_scope_end(cx, s, NULL);
-    return fine;
-}
-
 static bool read_layers(at_lora *lora)
 {
     at_context *cx = lora->cx;
@@ -92,7 +65,7 @@ static bool read_layers(at_lora *lora)
         at_lora_key key;
         if (!at_lora_key_of(w->name, &key)) continue;
         at_lora_layer *layer = layer_of(lora, by_path, &key);
-        fine = layer && check_values(lora, w);
+        fine = layer && at_values_are_finite(cx, lora->path, lora->weights, w);
         if (fine && layer->tensors[key.role])
             fine =
                 at_fail_false(cx, AT_ERROR_FORMAT, "%s: %s and %s are the same tensor of a layer",

@@ -2,6 +2,7 @@
 #include "base/threads.h"
 #include "pipelines/adapters.h"
 #include "pipelines/defaults.h"
+#include "pipelines/embeddings.h"
 #include "pipelines/prompt_loras.h"
 #include <atelier/image.h>
 
@@ -10,6 +11,8 @@ typedef struct generation {
     at_context *cx;
     char *texts[11];
     at_lora_use *loras;
+    char **embeddings;
+    bool *embedding_used;
 } generation;
 
 static void destroy(void *object)
@@ -21,6 +24,10 @@ static void destroy(void *object)
         at_free(path);
     }
     at_free(g->loras);
+    for (int i = 0; g->embeddings && i < g->made.used.embedding_count; i++)
+        at_free(g->embeddings[i]);
+    at_free(g->embeddings);
+    at_free(g->embedding_used);
     at_free(g->made.images);
     at_free(g);
 }
@@ -33,6 +40,28 @@ static void copy_loras(generation *g, const at_generate_options *used)
         g->loras[i].path = at_copy_text(g->cx, used->loras[i].path);
     }
     g->made.used.loras = g->loras;
+}
+
+static void copy_embeddings(generation *g, const at_generate_options *used)
+{
+    g->embeddings = AT_NEW_ARRAY(g->cx, char *, used->embedding_count);
+    g->embedding_used = AT_NEW_ARRAY(g->cx, bool, used->embedding_count);
+    for (int i = 0; g->embeddings && i < used->embedding_count; i++)
+        g->embeddings[i] = at_copy_text(g->cx, used->embeddings[i]);
+    g->made.used.embeddings = (const char *const *)g->embeddings;
+    g->made.embedding_used = g->embedding_used;
+}
+
+/* Which embeddings a prompt has; one that none has is likely a slip. */
+static void tell_embeddings(at_generation *made, const at_embeddings *e)
+{
+    generation *g = (generation *)made;
+    for (int i = 0; i < at_embeddings_count(e) && g->embedding_used; i++) {
+        g->embedding_used[i] = at_embeddings_used(e, i);
+        if (!g->embedding_used[i])
+            at_log(g->cx, AT_LOG_WARNING, "%s: no prompt has it (it is called %s)",
+                   made->used.embeddings[i], at_embeddings_name(e, i));
+    }
 }
 
 at_generation *at_generation_new(at_pipeline *pipeline, const at_generate_options *used)
@@ -54,6 +83,7 @@ at_generation *at_generation_new(at_pipeline *pipeline, const at_generate_option
     for (size_t i = 0; i < AT_COUNT(slots); i++)
         if (*slots[i]) *slots[i] = g->texts[i] = at_copy_text(cx, *slots[i]);
     copy_loras(g, used);
+    copy_embeddings(g, used);
     if (at_ok(cx)) return &g->made;
     at_generation_free(&g->made);
     return NULL;
@@ -76,9 +106,11 @@ at_generation *at_generate_many(at_pipeline *pipeline, const at_generate_options
     at_generate_defaults(pipeline->cx, pipeline->folder, &own);
     at_prompt_options prompt = {0};
     bool fine = at_prompt_settle(pipeline, &own, &prompt) &&
-                at_adapters_use(pipeline, own.loras, own.lora_count);
+                at_adapters_use(pipeline, own.loras, own.lora_count) &&
+                at_embeddings_use(pipeline, own.embeddings, own.embedding_count);
     at_generation *made = fine ? pipeline->class->generate(pipeline, &own) : NULL;
     at_prompt_options_free(&prompt, &own);
+    if (made) tell_embeddings(made, pipeline->embeddings);
     if (made) made->timings.total = at_clock() - started;
     return made;
 }

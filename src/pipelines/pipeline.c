@@ -3,6 +3,7 @@
 #include "base/threads.h"
 #include "formats/weights.h"
 #include "pipelines/adapters.h"
+#include "pipelines/embeddings.h"
 #include "pipelines/parts.h"
 #include "tensor/pool.h"
 #include "text/tokenizer.h"
@@ -54,6 +55,7 @@ static void destroy(void *object)
     at_pipeline *p = object;
     for (int i = 0; i < p->count; i++) close_component(&p->components[i]);
     at_adapters_free(p->adapters);
+    at_embeddings_free(p->embeddings);
     at_free(p->components);
     at_config_free(p->index);
     cJSON_Delete(p->scheduler);

@@ -17,6 +17,7 @@ typedef struct at_pipeline_class {
     const char *const *components; /* what it uses, until NULL; others are passed over */
     at_generation *(*generate)(at_pipeline *pipeline, const at_generate_options *options);
     bool weighs; /* prompts may have weights (prompt_weights.h) */
+    bool embeds; /* and textual inversions (embeddings.h) */
     bool edits;  /* and parts joined by AND, and texts that change over a run (prompt_plan.h) */
 } at_pipeline_class;
 
@@ -33,7 +34,8 @@ typedef struct at_component {
     int adapted;  /* the set of adapters that the module carries (adapters.c) */
 } at_component;
 
-typedef struct at_adapters at_adapters; /* adapters.h */
+typedef struct at_adapters at_adapters;     /* adapters.h */
+typedef struct at_embeddings at_embeddings; /* embeddings.h */
 
 struct at_pipeline {
     at_context *cx;
@@ -44,8 +46,9 @@ struct at_pipeline {
     at_component *components;
     int count;
     int64_t uses;
-    at_adapters *adapters; /* NULL: never any */
-    double load_seconds;   /* spent on loading since the last at_pipeline_take_load_seconds */
+    at_adapters *adapters;     /* NULL: never any */
+    at_embeddings *embeddings; /* likewise */
+    double load_seconds;       /* spent on loading since the last at_pipeline_take_load_seconds */
 };
 
 /* Opens the model in a folder or file that exists; hub/load.c comes here from a name. The context

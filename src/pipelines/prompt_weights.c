@@ -1,4 +1,5 @@
 #include "pipelines/prompt_weights.h"
+#include "pipelines/embeddings.h"
 #include "pipelines/prompt.h"
 #include "text/prompt_syntax.h"
 #include "text/tokenizer.h"
@@ -10,15 +11,24 @@ enum { COMMA_BACKTRACK = 20, LONG_WORD = 8 };
 typedef struct builder {
     at_context *cx;
     const at_tokenizer *tokenizer;
+    at_embeddings *embeddings;
     at_prompt_syntax syntax;
+    int32_t comma;           /* the token */
     int32_t begin, end, pad; /* begin -1: none */
     size_t length;
     int32_t *ids; /* of all rows */
     float *weights;
     size_t rows, capacity;
-    size_t used,
-        comma; /* tokens in the last row without begin; place behind its last comma, or 0 */
+    size_t used;         /* tokens in the last row without begin */
+    size_t behind_comma; /* the place behind its last one, or 0 */
+    size_t lost;         /* tokens that were cut off */
 } builder;
+
+/* Plain text is one row, and so is what T5 gets. */
+static bool is_cut(const builder *b)
+{
+    return b->syntax == AT_PROMPT_PLAIN || b->begin < 0;
+}
 
 static size_t room(const builder *b)
 {
@@ -43,7 +53,7 @@ static bool new_row(builder *b)
         b->capacity = capacity;
     }
     b->rows++;
-    b->used = b->comma = 0;
+    b->used = b->behind_comma = 0;
     int32_t *row = b->ids + (b->rows - 1) * b->length;
     for (size_t i = 0; i < b->length; i++) {
         row[i] = b->pad;
@@ -65,7 +75,7 @@ static void put(builder *b, int32_t id, float weight)
 /* Moves what stands behind the last comma into a new row. */
 static bool carry_over(builder *b)
 {
-    size_t count = b->used - b->comma, from = place(b, b->comma);
+    size_t count = b->used - b->behind_comma, from = place(b, b->behind_comma);
     int32_t ids[COMMA_BACKTRACK];
     float weights[COMMA_BACKTRACK];
     for (size_t i = 0; i < count; i++) {
@@ -80,15 +90,20 @@ static bool carry_over(builder *b)
     return true;
 }
 
-/* A1111's: full rows end behind a comma that is at most 20 tokens back. */
-static bool add_a1111(builder *b, const at_ids *ids, float weight, int32_t comma)
+/* A1111's, before one more token: full rows end behind a comma that is at most 20 tokens back. */
+static bool end_full_row(builder *b, bool is_comma)
+{
+    bool near = b->behind_comma && b->used - b->behind_comma < COMMA_BACKTRACK;
+    return b->used < room(b) || (near && !is_comma ? carry_over(b) : new_row(b));
+}
+
+static bool add_a1111(builder *b, const at_ids *ids, float weight)
 {
     for (size_t i = 0; i < ids->count; i++) {
-        bool is_comma = ids->ids[i] == comma, full = b->used == room(b);
-        bool near = b->comma && b->used - b->comma < COMMA_BACKTRACK;
-        if (full && !(near && !is_comma ? carry_over(b) : new_row(b))) return false;
+        bool is_comma = ids->ids[i] == b->comma, full = b->used == room(b);
+        if (!end_full_row(b, is_comma)) return false;
         put(b, ids->ids[i], weight);
-        if (is_comma && !full) b->comma = b->used; /* as A1111: not one that began a row */
+        if (is_comma && !full) b->behind_comma = b->used; /* as A1111: not one that began a row */
     }
     return true;
 }
@@ -105,41 +120,117 @@ static bool add_comfy(builder *b, const at_ids *ids, float weight)
     return true;
 }
 
-static bool encode(const builder *b, const char *text, size_t size, at_ids *ids)
-{
-    const at_encode_options plain = {.no_special_tokens = true, .pad_is_text = b->begin >= 0};
-    return at_tokenizer_encode(b->cx, b->tokenizer, text, size, &plain, ids);
-}
-
-/* T5 has no chunks: what does not fit is cut off. */
 static bool add_cut(builder *b, const at_ids *ids, float weight)
 {
-    for (size_t i = 0; i < ids->count && b->used < room(b); i++) put(b, ids->ids[i], weight);
+    size_t fit = AT_MIN(ids->count, room(b) - b->used);
+    for (size_t i = 0; i < fit; i++) put(b, ids->ids[i], weight);
+    b->lost += ids->count - fit;
     return true;
 }
 
-static bool add_piece(builder *b, const at_prompt_item *piece, int32_t comma, at_ids *ids)
+static bool add_ids(builder *b, const at_ids *ids, float weight)
 {
-    bool comfy = b->syntax == AT_PROMPT_COMFY, chunked = b->begin >= 0;
-    float weight = (float)piece->value;
-    if (!comfy && piece->value == -1 && strcmp(piece->text, "BREAK") == 0)
-        return !chunked || new_row(b);
-    if (!encode(b, piece->text, strlen(piece->text), ids)) return false;
-    if (!chunked) return add_cut(b, ids, weight);
-    return comfy ? add_comfy(b, ids, weight) : add_a1111(b, ids, weight, comma);
+    if (is_cut(b)) return add_cut(b, ids, weight);
+    return b->syntax == AT_PROMPT_COMFY ? add_comfy(b, ids, weight) : add_a1111(b, ids, weight);
+}
+
+static bool add_words(builder *b, const char *text, size_t size, float weight)
+{
+    const at_encode_options plain = {.no_special_tokens = true, .pad_is_text = !is_cut(b)};
+    at_ids ids = {0};
+    bool fine = at_tokenizer_encode(b->cx, b->tokenizer, text, size, &plain, &ids) &&
+                add_ids(b, &ids, weight);
+    at_ids_free(&ids);
+    return fine;
+}
+
+/* The vectors of embedding i; in chunks all in one. */
+static bool add_embedding(builder *b, int i, float weight)
+{
+    at_embedding_place rows = at_embeddings_place(b->embeddings, i);
+    size_t count = (size_t)rows.count;
+    at_embeddings_mark(b->embeddings, i);
+    if (!is_cut(b) && count > room(b))
+        return at_fail_false(b->cx, AT_ERROR_UNSUPPORTED, "%s: %zu vectors; a chunk has %zu tokens",
+                             at_embeddings_name(b->embeddings, i), count, room(b));
+    int32_t *vectors = AT_NEW_ARRAY(b->cx, int32_t, count);
+    const at_ids ids = {.ids = vectors, .count = count};
+    bool fine = vectors != NULL;
+    for (size_t k = 0; fine && k < count; k++) vectors[k] = -1 - (int32_t)(rows.first + (int64_t)k);
+    if (fine && b->syntax == AT_PROMPT_A1111)
+        fine = end_full_row(b, false) && (b->used + count <= room(b) || new_row(b));
+    fine = fine && add_ids(b, &ids, weight);
+    at_free(vectors);
+    return fine;
+}
+
+/* ComfyUI's "embedding:name" at text, with or without the file's suffix: its size. -1 in *found:
+   there is none of this name. */
+static size_t embedding_word(const builder *b, const char *text, char before, int *found)
+{
+    static const char mark[] = "embedding:";
+    static const char *const suffixes[] = {"", ".safetensors", ".pt", ".bin"};
+    if (b->syntax != AT_PROMPT_COMFY || (before && before != ' ' && before != '\n')) return 0;
+    if (strncmp(text, mark, sizeof mark - 1) != 0) return 0;
+    const char *name = text + sizeof mark - 1;
+    size_t size = strcspn(name, " \t\r\n\f\v");
+    while (size && name[size - 1] == ',') size--;
+    *found = -1;
+    for (size_t i = 0; *found < 0 && i < AT_COUNT(suffixes); i++) {
+        size_t n = strlen(suffixes[i]);
+        if (size > n && memcmp(name + size - n, suffixes[i], n) == 0)
+            *found = at_embeddings_find(b->embeddings, name, size - n);
+    }
+    if (*found < 0)
+        at_fail(b->cx, AT_ERROR_FILE,
+                "embedding:%.*s: there is no such file (give it by --embedding)",
+                (int)AT_MIN(size, 100), name);
+    return sizeof mark - 1 + size;
+}
+
+/* Words and embeddings of a piece of text. */
+static bool add_piece(builder *b, const char *text, float weight)
+{
+    const char *from = text, *p = text;
+    bool fine = true;
+    while (fine && *p) {
+        int found;
+        char before = p > text ? p[-1] : 0;
+        size_t size = embedding_word(b, p, before, &found);
+        if (!size)
+            found = at_embeddings_at(b->embeddings, b->tokenizer, p, before, !is_cut(b), &size);
+        if (!size) {
+            p++;
+            continue;
+        }
+        fine = at_ok(b->cx) && (p == from || add_words(b, from, (size_t)(p - from), weight)) &&
+               add_embedding(b, found, weight);
+        from = p += size;
+    }
+    return fine && (p == from || add_words(b, from, (size_t)(p - from), weight));
+}
+
+static bool read_pieces(const builder *b, const char *text, at_prompt_list *pieces)
+{
+    if (b->syntax == AT_PROMPT_COMFY) return at_prompt_weights_comfy(b->cx, text, pieces);
+    return at_prompt_weights_a1111(b->cx, text, pieces);
 }
 
 static bool add_text(builder *b, const char *text)
 {
+    if (!new_row(b)) return false;
+    if (b->syntax == AT_PROMPT_PLAIN) return add_piece(b, text, 1.0f);
     at_prompt_list pieces = {0};
-    at_ids ids = {0};
-    int32_t comma = at_tokenizer_id(b->tokenizer, ",</w>");
-    bool fine = b->syntax == AT_PROMPT_COMFY ? at_prompt_weights_comfy(b->cx, text, &pieces)
-                                             : at_prompt_weights_a1111(b->cx, text, &pieces);
-    fine = fine && new_row(b);
-    for (int i = 0; fine && i < pieces.count; i++)
-        fine = add_piece(b, &pieces.items[i], comma, &ids);
-    at_ids_free(&ids);
+    bool fine = read_pieces(b, text, &pieces);
+    for (int i = 0; fine && i < pieces.count; i++) {
+        const at_prompt_item *piece = &pieces.items[i];
+        bool breaks =
+            b->syntax == AT_PROMPT_A1111 && piece->value == -1 && strcmp(piece->text, "BREAK") == 0;
+        if (!breaks)
+            fine = add_piece(b, piece->text, (float)piece->value);
+        else if (!is_cut(b))
+            fine = new_row(b);
+    }
     at_prompt_list_free(&pieces);
     return fine && at_ok(b->cx);
 }
@@ -205,6 +296,14 @@ static void warn_cut(at_context *cx, const at_tokenizer *t, const char *name, co
     at_ids_free(&ids);
 }
 
+static bool has_vectors(const at_tensor *ids)
+{
+    bool has = false;
+    for (int64_t i = 0; ids && i < at_elements(ids); i++)
+        has = has || ((const int32_t *)ids->data)[i] < 0;
+    return has;
+}
+
 at_prompt_chunks at_prompt_chunk_texts(at_pipeline *pipeline, const char *tokenizer,
                                        const at_prompt_list *texts, at_prompt_syntax syntax,
                                        size_t length, int64_t least)
@@ -213,14 +312,17 @@ at_prompt_chunks at_prompt_chunk_texts(at_pipeline *pipeline, const char *tokeni
     at_prompt_chunks out = {.texts = 1, .each = 1};
     at_tokenizer *t = at_pipeline_tokenizer(pipeline, tokenizer);
     if (!t) return out;
-    if (syntax == AT_PROMPT_AUTO || syntax == AT_PROMPT_PLAIN) {
+    bool plain = syntax == AT_PROMPT_AUTO || syntax == AT_PROMPT_PLAIN;
+    if (plain && !at_embeddings_count(pipeline->embeddings)) {
         out.ids = at_prompt_ids(pipeline, tokenizer, texts->items[0].text, length);
         if (out.ids) warn_cut(cx, t, tokenizer, texts->items[0].text, (size_t)at_dim(out.ids, 1));
         return out;
     }
     builder b = {.cx = cx,
                  .tokenizer = t,
-                 .syntax = syntax,
+                 .embeddings = pipeline->embeddings,
+                 .syntax = plain ? AT_PROMPT_PLAIN : syntax,
+                 .comma = at_tokenizer_id(t, ",</w>"),
                  .begin = at_tokenizer_bos_id(t),
                  .end = at_tokenizer_eos_id(t),
                  .pad = at_tokenizer_pad_id(t),
@@ -231,6 +333,10 @@ at_prompt_chunks at_prompt_chunk_texts(at_pipeline *pipeline, const char *tokeni
         return out;
     }
     out = build(&b, texts, least);
+    if (plain && b.lost)
+        at_log(cx, AT_LOG_WARNING, "%s: cut at %zu tokens; %zu are not read", tokenizer, b.length,
+               b.lost);
+    out.vectors = has_vectors(out.ids) ? at_embeddings_vectors(pipeline, tokenizer) : NULL;
     at_free(b.ids);
     at_free(b.weights);
     return out;

@@ -9,7 +9,8 @@
 /* Chunks of T texts, C of each. */
 typedef struct at_prompt_chunks {
     at_tensor *ids;     /* i32 [T*C,N], of one text after the other; where weights are interpolated,
-                           a last row is the empty prompt */
+                           a last row is the empty prompt; below zero: a row of vectors, from -1 */
+    at_tensor *vectors; /* f32 [K,D] of textual inversions; NULL: no text has one */
     at_tensor *weights; /* f32 [T*C,N,1] without that row; NULL: all are 1 */
     at_tensor *uses;    /* f32 [T]: how often A1111 would encode a text, for its mean */
     int64_t texts, each; /* T, C */

@@ -16,7 +16,8 @@ static at_sd_text encode_texts(at_latent_run *r, const at_prompt_list *texts, bo
     at_module *clip = at_pipeline_module(r->pipeline, "text_encoder", at_clip_text_class.name);
     at_tensor *x = NULL;
     if (clip) {
-        at_clip_text_output y = at_clip_text_forward(cx, clip, chunks.ids, -1 - skip);
+        at_clip_text_output y =
+            at_clip_text_forward_with(cx, clip, chunks.ids, chunks.vectors, -1 - skip);
         x = skip ? at_clip_text_final_norm(cx, clip, y.hidden_state) : y.last_hidden_state;
     }
     x = at_prompt_weigh(cx, &chunks, x);
@@ -103,18 +104,21 @@ const at_pipeline_class at_stable_diffusion_pipeline_class = {.name = "StableDif
                                                               .components = components,
                                                               .generate = generate,
                                                               .weighs = true,
+                                                              .embeds = true,
                                                               .edits = true};
 const at_pipeline_class at_stable_diffusion_img2img_pipeline_class = {
     .name = "StableDiffusionImg2ImgPipeline",
     .components = components,
     .generate = generate,
     .weighs = true,
+    .embeds = true,
     .edits = true};
 const at_pipeline_class at_stable_diffusion_inpaint_pipeline_class = {
     .name = "StableDiffusionInpaintPipeline",
     .components = components,
     .generate = generate,
     .weighs = true,
+    .embeds = true,
     .edits = true};
 const at_pipeline_class at_latent_consistency_pipeline_class = {
     .name = "LatentConsistencyModelPipeline",

@@ -25,7 +25,8 @@ static at_sd_text encode_clip(at_latent_run *r, const char *encoder, const at_pr
     at_context *cx = r->cx;
     at_module *clip = at_pipeline_module(r->pipeline, encoder, NULL);
     if (!clip) return (at_sd_text){0};
-    at_clip_text_output y = at_clip_text_forward(cx, clip, chunks->ids, -2 - skip);
+    at_clip_text_output y =
+        at_clip_text_forward_with(cx, clip, chunks->ids, chunks->vectors, -2 - skip);
     return (at_sd_text){at_prompt_weigh(cx, chunks, y.hidden_state),
                         at_prompt_pooled(cx, chunks, y.text_embeds)};
 }
@@ -138,16 +139,19 @@ const at_pipeline_class at_stable_diffusion_xl_pipeline_class = {.name =
                                                                  .components = components,
                                                                  .generate = generate,
                                                                  .weighs = true,
+                                                                 .embeds = true,
                                                                  .edits = true};
 const at_pipeline_class at_stable_diffusion_xl_img2img_pipeline_class = {
     .name = "StableDiffusionXLImg2ImgPipeline",
     .components = components,
     .generate = generate,
     .weighs = true,
+    .embeds = true,
     .edits = true};
 const at_pipeline_class at_stable_diffusion_xl_inpaint_pipeline_class = {
     .name = "StableDiffusionXLInpaintPipeline",
     .components = components,
     .generate = generate,
     .weighs = true,
+    .embeds = true,
     .edits = true};

@@ -31,14 +31,16 @@ def rows(tokens, t, n):
 
 
 def cut_a1111(pieces, t, n):
-    """Chunks of n - 2; a full one ends behind a comma that is at most 20 tokens back."""
+    """Chunks of n - 2; a full one ends behind a comma that is at most 20 tokens back. A piece "<<...>>" stays whole."""
     comma, chunks, chunk, last = t.convert_tokens_to_ids(",</w>"), [], [], -1
     for piece in pieces:
         if piece is None:
             chunks.append(chunk)
             chunk, last = [], -1
             continue
-        for i in t(piece[0], add_special_tokens=False).input_ids:
+        ids = t(piece[0], add_special_tokens=False).input_ids
+        whole = piece[0].startswith("<<")
+        for i in ids[:1] if whole else ids:
             moved = []
             if i == comma:
                 last = len(chunk)
@@ -49,7 +51,10 @@ def cut_a1111(pieces, t, n):
             if len(chunk) == n - 2:
                 chunks.append(chunk)
                 chunk, last = [], -1
-            chunk.append((i, piece[1]))
+            if whole and len(chunk) + len(ids) > n - 2:
+                chunks.append(chunk)
+                chunk, last = [], -1
+            chunk += [(k, piece[1]) for k in (ids if whole else [i])]
     return chunks + ([chunk] if chunk or not chunks else [])
 
 

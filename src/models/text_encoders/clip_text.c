@@ -1,5 +1,6 @@
 #include "models/text_encoders/clip_text.h"
 #include "models/text_encoders/hf_config.h"
+#include <string.h>
 
 typedef struct clip_config {
     int64_t vocabulary, width, inner, positions, projection, eos;
@@ -59,8 +60,37 @@ static at_tensor *end_positions(at_context *cx, const clip_text *m, at_tensor *i
     return ends;
 }
 
+/* The table's rows [B,N,D], and the vectors' where ids are below zero. */
+static at_tensor *embed(at_context *cx, const clip_text *m, at_tensor *ids, at_tensor *vectors)
+{
+    if (!vectors) return at_embedding(cx, m->token_embedding, ids);
+    int64_t count = at_elements(ids), K = at_dim(vectors, 0), D = m->config.width;
+    at_tensor *known = at_empty_like(cx, ids);
+    vectors = at_contiguous(cx, vectors);
+    if (!at_ok(cx)) return NULL;
+    const int32_t *id = ids->data;
+    for (int64_t i = 0; i < count; i++) ((int32_t *)known->data)[i] = AT_MAX(id[i], 0);
+    at_tensor *x = at_contiguous(cx, at_embedding(cx, m->token_embedding, known));
+    if (!x || vectors->dtype != AT_F32 || vectors->dims != 2 || at_dim(vectors, 1) != D)
+        return at_fail(cx, AT_ERROR_SHAPE, "clip: vectors %s for a width of %lld",
+                       at_shape_text(vectors), (long long)D);
+    for (int64_t i = 0; i < count; i++) {
+        int64_t row = -1 - (int64_t)id[i];
+        if (row < 0) continue;
+        if (row >= K) return at_fail(cx, AT_ERROR_ARGUMENT, "clip: no vector %lld", (long long)row);
+        memcpy((float *)x->data + i * D, (const float *)vectors->data + row * D, (size_t)D * 4);
+    }
+    return x;
+}
+
 at_clip_text_output at_clip_text_forward(at_context *cx, const at_module *module, at_tensor *ids,
                                          int hidden)
+{
+    return at_clip_text_forward_with(cx, module, ids, NULL, hidden);
+}
+
+at_clip_text_output at_clip_text_forward_with(at_context *cx, const at_module *module,
+                                              at_tensor *ids, at_tensor *vectors, int hidden)
 {
     const clip_text *m = (const clip_text *)module;
     at_clip_text_output out = {0};
@@ -74,7 +104,7 @@ at_clip_text_output at_clip_text_forward(at_context *cx, const at_module *module
     }
     at_scope s = at_scope_begin(cx);
     at_tensor *positions = at_cast(cx, at_slice(cx, m->position_embedding, 0, 0, N), AT_F32);
-    at_tensor *x = at_add(cx, at_embedding(cx, m->token_embedding, ids), positions);
+    at_tensor *x = at_add(cx, embed(cx, m, ids, vectors), positions);
     if (hidden < 0) hidden += m->config.layers + 1;
     for (int i = 0; i < m->config.layers; i++) {
         if (i == hidden) out.hidden_state = x;
@@ -90,6 +120,11 @@ at_clip_text_output at_clip_text_forward(at_context *cx, const at_module *module
     at_scope_end(cx, s, &out.last_hidden_state, &out.pooler_output, &out.hidden_state,
                  &out.text_embeds, NULL);
     return out;
+}
+
+int64_t at_clip_text_width(const at_module *module)
+{
+    return ((const clip_text *)module)->config.width;
 }
 
 at_tensor *at_clip_text_final_norm(at_context *cx, const at_module *module, at_tensor *x)

@@ -18,6 +18,12 @@ extern const at_module_class at_clip_text_class, at_clip_text_with_projection_cl
 at_clip_text_output at_clip_text_forward(at_context *cx, const at_module *clip, at_tensor *ids,
                                          int hidden);
 
+/* The same with words of the caller's: an id below zero, -1 - i, is row i of vectors f32 [K,D].
+   vectors may be NULL: there are none. */
+at_clip_text_output at_clip_text_forward_with(at_context *cx, const at_module *clip, at_tensor *ids,
+                                              at_tensor *vectors, int hidden);
+int64_t at_clip_text_width(const at_module *clip); /* D */
+
 /* A hidden state through the final norm. [B,N,D] */
 at_tensor *at_clip_text_final_norm(at_context *cx, const at_module *clip, at_tensor *x);
 
