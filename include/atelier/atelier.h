@@ -69,11 +69,13 @@ typedef struct at_lora_use {
 
 /* Zeros mean the model's own values, named as the reference pipeline (Diffusers) names them. */
 typedef struct at_generate_options {
-    const char *prompt;   /* UTF-8; NULL is "" */
-    const char *negative; /* NULL: none, which is not the same as "" */
-    int width, height;    /* pixels; taken as given unless resolution_binning */
-    int steps;            /* num_inference_steps */
-    bool has_guidance;    /* whether guidance counts, since 0 is a value of its own */
+    const char *prompt;                /* UTF-8; NULL is "" */
+    const char *negative;              /* NULL: none, which is not the same as "" */
+    const char *prompt_2, *negative_2; /* Stable Diffusion XL: for the second text encoder; NULL or
+                                          "": the same */
+    int width, height;                 /* pixels; taken as given unless resolution_binning */
+    int steps;                         /* num_inference_steps */
+    bool has_guidance;                 /* whether guidance counts, since 0 is a value of its own */
     double guidance;      /* guidance_scale of that pipeline (Flux: the embedded guidance) */
     double true_guidance; /* true_cfg_scale: above 1, and with a negative prompt, a second pass */
     uint64_t seed;        /* image i is drawn from seed + i */

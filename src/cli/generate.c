@@ -1,6 +1,7 @@
 /* atelier generate: words to pictures. */
 #include "base/file.h"
 #include "base/threads.h"
+#include "cli/hashes.h"
 #include "cli/metadata.h"
 #include "cli/session.h"
 #include "cli/verbs.h"
@@ -61,6 +62,8 @@ static at_generate_options options_of(const cli_arguments *a)
     return (at_generate_options){
         .prompt = cli_operands(a, &operands) ? operands[0] : "",
         .negative = cli_text(a, "negative", NULL),
+        .prompt_2 = cli_text(a, "prompt-2", NULL),
+        .negative_2 = cli_text(a, "negative-2", NULL),
         .prompt_syntax = syntaxes[cli_choice(a, "prompt-syntax", 0)],
         .lora_folder = cli_text(a, "lora-dir", NULL),
         .width = cli_whole(a, "width", 0),
@@ -209,8 +212,10 @@ static void generate(cli_session *s, cli_settings *settings, const at_model_file
     if (settings->given.save_latents) check_writable(cx, settings->given.save_latents);
     at_pipeline *pipeline = at_pipeline_load_files(cx, files);
     settings->made = at_generate_many(pipeline, &settings->given);
+    settings->hashes = at_ok(cx) ? cli_adapter_hashes(cx, settings->made) : NULL;
     for (int i = 0; i < count && at_ok(cx); i++) save(cx, settings, i, names[i]);
     cli_progress_clear(&s->progress);
+    at_free(settings->hashes);
     if (at_ok(cx)) report(s, settings, (const char *const *)names, at_clock() - started);
     for (int i = 0; names && i < count; i++) at_free(names[i]);
     at_free(names);
@@ -266,6 +271,14 @@ static void free_loras(at_lora_use *loras, int count)
     at_free(loras);
 }
 
+static const char **embeddings_of(at_context *cx, const cli_arguments *a, int *count)
+{
+    int found = cli_texts(a, "embedding", NULL, 0);
+    const char **paths = AT_NEW_ARRAY(cx, const char *, found);
+    *count = paths ? cli_texts(a, "embedding", paths, found) : 0;
+    return paths;
+}
+
 static at_model_files files_of(const cli_arguments *a)
 {
     return (at_model_files){
@@ -303,16 +316,17 @@ static int run(const cli_arguments *arguments)
     cli_session_begin(&s, arguments);
     at_lora_use *loras = loras_of(s.cx, arguments, &settings.given.lora_count);
     settings.given.loras = loras;
+    const char **embeddings = embeddings_of(s.cx, arguments, &settings.given.embedding_count);
+    settings.given.embeddings = embeddings;
     settings.given.seed =
         cli_given(arguments, "seed") ? cli_seed(arguments, "seed", 0) : random_seed(s.cx);
     char name[40];
     snprintf(name, sizeof name, "atelier-%llu.png", (unsigned long long)settings.given.seed);
     generate(&s, &settings, &files, output ? output : name);
     free_loras(loras, settings.given.lora_count);
+    at_free(embeddings);
     return cli_session_end(&s);
 }
-
-#define LATER "this version has no textual inversion"
 
 static const cli_option picture_options[] = {
     {"output", 'o', CLI_FILE, "FILE",
@@ -331,6 +345,9 @@ static const cli_option picture_options[] = {
 
 static const cli_option sampling_options[] = {
     {"negative", 0, CLI_TEXT, "TEXT", "what the picture should not show", "none"},
+    {"prompt-2", 0, CLI_TEXT, "TEXT", "Stable Diffusion XL: the second text encoder's prompt",
+     "the same"},
+    {"negative-2", 0, CLI_TEXT, "TEXT", "the same of --negative", "the same"},
     {"prompt-syntax", 0, CLI_CHOICE, "auto|a1111|comfy|plain",
      "how weights, edits and parts of prompts are written; auto: A1111's where (word:1.2), "
      "[word:0.5] or <lora:name:1> leave no doubt, else plain",
@@ -402,7 +419,9 @@ static const cli_option start_options[] = {
      "1", .repeats = true},
     {"lora-dir", 0, CLI_FILE, "FOLDER", "where <lora:name:0.8> in a prompt finds its file",
      "loras in the model's folder"},
-    {"embedding", 0, CLI_FILE, "FILE", "add a textual inversion", .repeats = true, .later = LATER},
+    {"embedding", 0, CLI_FILE, "FILE",
+     "add a textual inversion: FILE's name without its suffix becomes a word of the prompts",
+     .repeats = true},
     {0},
 };
 

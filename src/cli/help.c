@@ -37,7 +37,6 @@ static void print_option(FILE *out, const cli_option *o)
         n += snprintf(right + n, sizeof right - (size_t)n, "; may be given more than once");
     if (o->fallback)
         n += snprintf(right + n, sizeof right - (size_t)n, " (default: %s)", o->fallback);
-    if (o->later) snprintf(right + n, sizeof right - (size_t)n, " (not yet: %s)", o->later);
     fputs(left, out);
     if (size > COLUMN - 2)
         fprintf(out, "\n%*s", COLUMN, "");

@@ -71,13 +71,9 @@ int main(int argc, char **argv)
     cli_arguments *arguments = cli_parse(verb, argc - 2, argv + 2);
     if (!arguments) return CLI_WRONG;
     int code;
-    const cli_option *later = cli_not_yet(arguments);
     if (cli_given(arguments, "help")) {
         cli_print_help(stdout, verb);
         code = written();
-    } else if (later) {
-        cli_wrong("--%s: not supported yet: %s", later->name, later->later);
-        code = CLI_FAILED;
     } else {
         code = verb->run(arguments);
     }

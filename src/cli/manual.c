@@ -48,11 +48,6 @@ static void print_option(FILE *out, const cli_option *o)
         print_text(out, o->fallback);
         fputc(')', out);
     }
-    if (o->later) {
-        fputs(" (not yet: ", out);
-        print_text(out, o->later);
-        fputc(')', out);
-    }
     fputs(".\n", out);
 }
 

@@ -120,6 +120,8 @@ char *cli_settings_command(at_context *cx, const cli_settings *s, int index)
     at_text_print(cx, &text, "atelier generate");
     add_option(cx, &text, "model", s->model);
     add_option(cx, &text, "negative", u->negative);
+    add_option(cx, &text, "prompt-2", u->prompt_2);
+    add_option(cx, &text, "negative-2", u->negative_2);
     add_whole(cx, &text, "width", (uint64_t)u->width);
     add_whole(cx, &text, "height", (uint64_t)u->height);
     add_whole(cx, &text, "steps", (uint64_t)u->steps);
@@ -157,6 +159,8 @@ char *cli_settings_command(at_context *cx, const cli_settings *s, int index)
         add_option(cx, &text, "lora", lora);
         at_free(lora);
     }
+    for (int i = 0; i < u->embedding_count; i++)
+        add_option(cx, &text, "embedding", u->embeddings[i]);
     add_option(cx, &text, "latents", g->latents);
     add_option(cx, &text, "device", s->device);
     add_option(cx, &text, "precision", at_precision_name(at_precision_of(cx)));
@@ -172,18 +176,23 @@ char *cli_settings_parameters(at_context *cx, const cli_settings *s, int index)
     char digits[32];
     at_text text = {0};
     const char *model = s->model ? s->model : AT_DEFAULT_MODEL, *slash = strrchr(model, '/');
-    at_text_print(cx, &text, "%s\n", u->prompt ? u->prompt : "");
-    if (u->negative && *u->negative) at_text_print(cx, &text, "Negative prompt: %s\n", u->negative);
+    const at_generate_options *g = &s->given; /* with <lora:...>, as A1111 has it */
+    at_text_print(cx, &text, "%s\n", g->prompt ? g->prompt : "");
+    if (g->negative && *g->negative) at_text_print(cx, &text, "Negative prompt: %s\n", g->negative);
     at_text_print(cx, &text, "Steps: %d, ", u->steps);
     const char *sampler = s->given.sampler ? s->given.sampler : u->sampler;
     if (sampler) at_text_print(cx, &text, "Sampler: %s, ", sampler);
     if (s->given.schedule) at_text_print(cx, &text, "Schedule type: %s, ", s->given.schedule);
     if (u->has_guidance)
         at_text_print(cx, &text, "CFG scale: %s, ", number_text(digits, u->guidance));
-    at_text_print(cx, &text, "Seed: %llu, Size: %dx%d, Model: %s, RNG: %s, Version: atelier %s",
+    at_text_print(cx, &text, "Seed: %llu, Size: %dx%d, Model: %s, ",
                   (unsigned long long)seed_of(s, index), u->width, u->height,
-                  slash && slash[1] ? slash + 1 : model, u->rng == AT_RNG_CUDA ? "NV" : "CPU",
-                  at_version());
+                  slash && slash[1] ? slash + 1 : model);
+    if (u->init)
+        at_text_print(cx, &text, "Denoising strength: %s, ", number_text(digits, u->strength));
+    if (u->clip_skip) at_text_print(cx, &text, "Clip skip: %d, ", u->clip_skip + 1);
+    at_text_print(cx, &text, "RNG: %s, %sVersion: atelier %s", u->rng == AT_RNG_CUDA ? "NV" : "CPU",
+                  s->hashes ? s->hashes : "", at_version());
     return text.data;
 }
 
@@ -204,6 +213,8 @@ cJSON *cli_settings_json(at_context *cx, const cli_settings *s, int index)
     cJSON_AddStringToObject(json, "model", s->model ? s->model : AT_DEFAULT_MODEL);
     cJSON_AddStringToObject(json, "prompt", u->prompt ? u->prompt : "");
     add_text(json, "negative", u->negative);
+    if (u->prompt_2) add_text(json, "prompt_2", u->prompt_2);
+    if (u->negative_2) add_text(json, "negative_2", u->negative_2);
     cJSON_AddNumberToObject(json, "width", u->width);
     cJSON_AddNumberToObject(json, "height", u->height);
     cJSON_AddNumberToObject(json, "steps", u->steps);
@@ -238,6 +249,9 @@ cJSON *cli_settings_json(at_context *cx, const cli_settings *s, int index)
         if (l->has_text_weight) cJSON_AddNumberToObject(one, "text_weight", l->text_weight);
         cJSON_AddItemToArray(loras, one);
     }
+    cJSON *embeddings = cJSON_AddArrayToObject(json, "embeddings");
+    for (int i = 0; i < u->embedding_count; i++)
+        cJSON_AddItemToArray(embeddings, cJSON_CreateString(u->embeddings[i]));
     add_text(json, "init", s->given.init);
     add_text(json, "mask", s->given.mask);
     if (u->init) cJSON_AddNumberToObject(json, "strength", u->strength);

@@ -12,6 +12,7 @@ typedef struct cli_settings {
     const at_generation *made; /* what it has become */
     const char *model;         /* as given; NULL: the embedded default */
     const char *device;        /* as given; NULL: auto */
+    char *hashes;              /* hashes.h; NULL: none */
 } cli_settings;
 
 /* Of picture `index`, or of the whole run with index -1 (the first seed, and "count"). The caller

@@ -304,13 +304,6 @@ const cli_verb *cli_verb_parsed(const cli_arguments *a)
     return a->verb;
 }
 
-const cli_option *cli_not_yet(const cli_arguments *a)
-{
-    for (int i = 0; i < a->given_count; i++)
-        if (a->given[i].option->later) return a->given[i].option;
-    return NULL;
-}
-
 /* Letters to change, add or leave out to make b of a (Levenshtein), for short words. */
 static int distance(const char *a, const char *b)
 {

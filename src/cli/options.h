@@ -29,7 +29,6 @@ typedef struct cli_option {
     const char *fallback; /* the default in words; NULL: none worth saying */
     double low, high;
     bool repeats;
-    const char *later; /* not NULL: known, but refused for this reason */
 } cli_option;
 
 typedef struct cli_group {
@@ -77,9 +76,6 @@ int cli_choice(const cli_arguments *arguments, const char *name, int fallback); 
 
 int cli_operands(const cli_arguments *arguments, const char *const **operands);
 const cli_verb *cli_verb_parsed(const cli_arguments *arguments);
-
-/* The first option that was given but comes only later (cli_option.later), or NULL. */
-const cli_option *cli_not_yet(const cli_arguments *arguments);
 
 /* Walks the options of a verb group by group: for (o = NULL; (o = cli_next_option(verb, o));). */
 const cli_option *cli_next_option(const cli_verb *verb, const cli_option *after);

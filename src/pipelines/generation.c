@@ -9,7 +9,7 @@
 typedef struct generation {
     at_generation made; /* first: what callers see */
     at_context *cx;
-    char *texts[11];
+    char *texts[13];
     at_lora_use *loras;
     char **embeddings;
     bool *embedding_used;
@@ -79,7 +79,8 @@ at_generation *at_generation_new(at_pipeline *pipeline, const at_generate_option
                             &g->made.used.latents,       &g->made.used.save_latents,
                             &g->made.used.system_prompt, &g->made.used.skip_guidance_layers,
                             &g->made.used.lora_folder,   &g->made.used.init,
-                            &g->made.used.mask};
+                            &g->made.used.mask,          &g->made.used.prompt_2,
+                            &g->made.used.negative_2};
     for (size_t i = 0; i < AT_COUNT(slots); i++)
         if (*slots[i]) *slots[i] = g->texts[i] = at_copy_text(cx, *slots[i]);
     copy_loras(g, used);

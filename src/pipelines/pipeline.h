@@ -18,6 +18,7 @@ typedef struct at_pipeline_class {
     at_generation *(*generate)(at_pipeline *pipeline, const at_generate_options *options);
     bool weighs; /* prompts may have weights (prompt_weights.h) */
     bool embeds; /* and textual inversions (embeddings.h) */
+    bool pairs;  /* there may be another prompt for the second text encoder */
     bool edits;  /* and parts joined by AND, and texts that change over a run (prompt_plan.h) */
 } at_pipeline_class;
 

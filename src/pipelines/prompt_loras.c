@@ -66,40 +66,63 @@ static bool check_edits(at_pipeline *p, const char *prompt, bool joined)
                          p->class->name, edits);
 }
 
+/* LoRAs out of a text, into found. */
+static const char *take_loras(at_context *cx, const char *text, char **made, at_prompt_list *found)
+{
+    return text ? *made = at_prompt_take_loras(cx, text, found) : NULL;
+}
+
+static bool read_a1111(at_pipeline *p, at_generate_options *o, at_prompt_options *made)
+{
+    at_context *cx = p->cx;
+    at_prompt_list found = {0}, dropped = {0};
+    o->prompt = take_loras(cx, o->prompt ? o->prompt : "", &made->prompt, &found);
+    o->prompt_2 = take_loras(cx, o->prompt_2, &made->prompt_2, &found);
+    o->negative = take_loras(cx, o->negative, &made->negative, &dropped);
+    o->negative_2 = take_loras(cx, o->negative_2, &made->negative_2, &dropped);
+    bool fine = at_ok(cx) && (!found.count || add_loras(p, o, &found, made));
+    at_prompt_list_free(&found);
+    at_prompt_list_free(&dropped);
+    if (o->prompt_syntax != AT_PROMPT_A1111) return fine; /* taken as plain text */
+    return fine && check_edits(p, o->prompt, true) && check_edits(p, o->negative, false);
+}
+
+static bool is_a1111(const char *text)
+{
+    return text && at_prompt_is_a1111(text);
+}
+
 bool at_prompt_settle(at_pipeline *p, at_generate_options *o, at_prompt_options *made)
 {
     at_context *cx = p->cx;
-    const char *prompt = o->prompt ? o->prompt : "", *negative = o->negative;
     bool asked = o->prompt_syntax == AT_PROMPT_A1111 || o->prompt_syntax == AT_PROMPT_COMFY;
+    if ((o->prompt_2 || o->negative_2) && !p->class->pairs)
+        return at_fail_false(cx, AT_ERROR_UNSUPPORTED, "--%s: %s has none",
+                             o->prompt_2 ? "prompt-2" : "negative-2", p->class->name);
     if (asked && !p->class->weighs)
         return at_fail_false(cx, AT_ERROR_UNSUPPORTED,
                              "%s takes plain prompts (leave out --prompt-syntax)", p->class->name);
     if (o->prompt_syntax == AT_PROMPT_AUTO) {
-        bool meant = at_prompt_is_a1111(prompt) || (negative && at_prompt_is_a1111(negative));
+        bool meant = is_a1111(o->prompt) || is_a1111(o->negative) || is_a1111(o->prompt_2) ||
+                     is_a1111(o->negative_2);
         o->prompt_syntax = meant ? AT_PROMPT_A1111 : AT_PROMPT_PLAIN;
     }
     if (o->prompt_syntax != AT_PROMPT_A1111) return at_ok(cx);
     if (!p->class->weighs) {
-        if (!strstr(prompt, "<lora:"))
+        if (!o->prompt || !strstr(o->prompt, "<lora:"))
             at_log(cx, AT_LOG_WARNING, "%s takes weights in a prompt as plain text",
                    p->class->name);
         o->prompt_syntax = AT_PROMPT_PLAIN;
     }
-    at_prompt_list found = {0}, dropped = {0};
-    o->prompt = made->prompt = at_prompt_take_loras(cx, prompt, &found);
-    if (negative) o->negative = made->negative = at_prompt_take_loras(cx, negative, &dropped);
-    bool fine = at_ok(cx) && (!found.count || add_loras(p, o, &found, made));
-    if (fine && o->prompt_syntax == AT_PROMPT_A1111)
-        fine = check_edits(p, o->prompt, true) && check_edits(p, o->negative, false);
-    at_prompt_list_free(&found);
-    at_prompt_list_free(&dropped);
-    return fine;
+    return read_a1111(p, o, made);
 }
 
 void at_prompt_options_free(at_prompt_options *made, const at_generate_options *options)
 {
     at_free(made->prompt);
     at_free(made->negative);
+    at_free(made->prompt_2);
+    at_free(made->negative_2);
     for (int i = options->lora_count - made->own; made->loras && i < options->lora_count; i++) {
         char *path = (char *)(uintptr_t)made->loras[i].path;
         at_free(path);

@@ -6,7 +6,7 @@
 
 /* Memory of a call's options that stand in for the caller's. */
 typedef struct at_prompt_options {
-    char *prompt, *negative;
+    char *prompt, *negative, *prompt_2, *negative_2;
     at_lora_use *loras;
     int own; /* how many of their paths, from the end, are ours */
 } at_prompt_options;

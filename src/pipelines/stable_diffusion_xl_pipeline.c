@@ -2,6 +2,7 @@
    StableDiffusionXLInpaintPipeline (Diffusers): two CLIPs side by side, the second one's pooled
    text and sizes steer a UNet. */
 #include "models/text_encoders/clip_text.h"
+#include "pipelines/prompt_plan.h"
 #include "pipelines/prompt_weights.h"
 #include "pipelines/stable_diffusion.h"
 
@@ -46,24 +47,43 @@ static bool is_zero(at_latent_run *r, const at_prompt_list *texts, bool negative
     return !r->options->negative || (empty && r->options->prompt_syntax == AT_PROMPT_A1111);
 }
 
+/* The second encoder's where it has a prompt of its own, else the same texts. */
+static const at_prompt_list *second(const at_latent_run *r, const at_prompt_list *texts,
+                                    bool negative, at_prompt_list *own, at_prompt_item *one)
+{
+    const at_generate_options *o = r->options;
+    const char *text = negative ? o->negative_2 : o->prompt_2;
+    if (!text || !*text) return texts;
+    *one = (at_prompt_item){.text = (char *)(uintptr_t)text, .step = 1};
+    *own = (at_prompt_list){.items = one, .count = 1};
+    return own;
+}
+
 static at_sd_text encode_texts(at_latent_run *r, const at_prompt_list *texts, bool negative)
 {
     at_context *cx = r->cx;
+    at_pipeline *p = r->pipeline;
     const at_sd_text *text = &own(r)->parts[0].text;
     if (is_zero(r, texts, negative))
         return (at_sd_text){zeros_like(cx, at_slice(cx, text->embeds, 0, 0, 1)),
                             zeros_like(cx, at_slice(cx, text->pooled, 0, 0, 1))};
     int skip = at_sd_clip_skip(r, negative);
     at_prompt_syntax syntax = r->options->prompt_syntax;
+    at_prompt_list list;
+    at_prompt_item item;
+    const at_prompt_list *texts_2 = second(r, texts, negative, &list, &item);
     at_scope s = at_scope_begin(cx);
-    at_prompt_chunks chunks =
-        at_prompt_chunk_texts(r->pipeline, "tokenizer_2", texts, syntax, 0, 1);
-    at_sd_text out = encode_clip(r, "text_encoder_2", &chunks, skip);
+    at_prompt_chunks chunks,
+        chunks_2 = at_prompt_chunk_texts(p, "tokenizer_2", texts_2, syntax, 0, 1);
+    at_tensor *first = NULL;
     if (has(r, "text_encoder")) {
-        chunks = at_prompt_chunk_texts(r->pipeline, "tokenizer", texts, syntax, 0, 1);
-        at_sd_text first = encode_clip(r, "text_encoder", &chunks, skip);
-        out.embeds = at_join(cx, 2, first.embeds, out.embeds);
+        chunks = at_prompt_chunk_texts(p, "tokenizer", texts, syntax, 0, chunks_2.each);
+        if (chunks.each > chunks_2.each)
+            chunks_2 = at_prompt_chunk_texts(p, "tokenizer_2", texts_2, syntax, 0, chunks.each);
+        first = encode_clip(r, "text_encoder", &chunks, skip).embeds;
     }
+    at_sd_text out = encode_clip(r, "text_encoder_2", &chunks_2, skip);
+    if (first) out.embeds = at_join(cx, 2, first, out.embeds);
     at_scope_end(cx, s, &out.embeds, &out.pooled, NULL);
     return out;
 }
@@ -112,8 +132,24 @@ static void encode(at_latent_run *r)
     own(r)->away_time_ids = time_ids(r, true);
 }
 
+static bool check_second(at_pipeline *p, const at_generate_options *o)
+{
+    const at_component *first = at_pipeline_component(p, "text_encoder");
+    if (!o->prompt_2 && !o->negative_2) return true;
+    if (!first || !first->class_name)
+        return at_fail_false(p->cx, AT_ERROR_UNSUPPORTED,
+                             "--prompt-2, --negative-2: this model has one text encoder");
+    const char *const prompts[] = {o->prompt, o->negative, o->prompt_2, o->negative_2};
+    for (size_t i = 0; o->prompt_syntax == AT_PROMPT_A1111 && i < AT_COUNT(prompts); i++)
+        if (prompts[i] && at_prompt_edits(p->cx, prompts[i], i != 1))
+            return at_fail_false(p->cx, AT_ERROR_UNSUPPORTED,
+                                 "--prompt-2, --negative-2: not beside AND or prompt editing");
+    return true;
+}
+
 static bool settle(at_pipeline *pipeline, at_generate_options *o, int scale)
 {
+    if (!check_second(pipeline, o)) return false;
     if (o->aesthetic_score == 0) o->aesthetic_score = 6.0;
     if (o->negative_aesthetic_score == 0) o->negative_aesthetic_score = 2.5;
     return at_sd_settle(pipeline, o, scale, o->mask ? 7.5 : 5.0, o->mask ? 0.9999 : 0.3);
@@ -140,6 +176,7 @@ const at_pipeline_class at_stable_diffusion_xl_pipeline_class = {.name =
                                                                  .generate = generate,
                                                                  .weighs = true,
                                                                  .embeds = true,
+                                                                 .pairs = true,
                                                                  .edits = true};
 const at_pipeline_class at_stable_diffusion_xl_img2img_pipeline_class = {
     .name = "StableDiffusionXLImg2ImgPipeline",
@@ -147,6 +184,7 @@ const at_pipeline_class at_stable_diffusion_xl_img2img_pipeline_class = {
     .generate = generate,
     .weighs = true,
     .embeds = true,
+    .pairs = true,
     .edits = true};
 const at_pipeline_class at_stable_diffusion_xl_inpaint_pipeline_class = {
     .name = "StableDiffusionXLInpaintPipeline",
@@ -154,4 +192,5 @@ const at_pipeline_class at_stable_diffusion_xl_inpaint_pipeline_class = {
     .generate = generate,
     .weighs = true,
     .embeds = true,
+    .pairs = true,
     .edits = true};

@@ -134,18 +134,6 @@ static void test_mistakes(void **state)
     expect_wrong("atelier: --negative: the text is not UTF-8\n", WORDS("--negative", "\xff"));
 }
 
-static void test_later_options_are_known(void **state)
-{
-    (void)state;
-    char said[512];
-    cli_arguments *a = parse(said, WORDS("--steps", "3", "--embedding", "a.pt"));
-    assert_non_null(a);
-    const cli_option *later = cli_not_yet(a);
-    assert_non_null(later);
-    assert_string_equal(later->name, "embedding");
-    cli_arguments_free(a);
-}
-
 static void test_repeated_options(void **state)
 {
     (void)state;
@@ -207,7 +195,6 @@ int main(void)
         cmocka_unit_test(test_choices_and_seeds),
         cmocka_unit_test(test_numbers_are_strict),
         cmocka_unit_test(test_mistakes),
-        cmocka_unit_test(test_later_options_are_known),
         cmocka_unit_test(test_repeated_options),
         cmocka_unit_test(test_written_from_the_tables),
         cmocka_unit_test(test_any_bytes_become_utf8),

@@ -1,5 +1,5 @@
 #include "fuzz.h"
-#include "text/prompt_syntax.h"
+#include "pipelines/prompt_plan.h"
 #include <string.h>
 
 /* A prompt through every reader: whatever it is, it is text. */
@@ -18,6 +18,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     at_prompt_list_free(&list);
     if (!at_prompt_schedule(cx, text, 7, &list) || list.items[list.count - 1].step != 7) abort();
     at_prompt_list_free(&list);
+    at_prompt_plan plan = {0};
+    if (!at_prompt_plan_make(cx, text, AT_PROMPT_A1111, true, 7, &plan) || !plan.count) abort();
+    for (int i = 0; i < plan.count; i++)
+        for (int call = 0; call < 7; call++)
+            if (plan.parts[i].which[call] >= plan.parts[i].texts.count) abort();
+    at_prompt_plan_free(&plan);
     char *rest = at_prompt_take_loras(cx, text, &list);
     if (!rest || strlen(rest) > strlen(text)) abort();
     at_prompt_list_free(&list);

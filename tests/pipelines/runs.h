@@ -61,6 +61,8 @@ static inline at_generate_options options_of(const cJSON *c)
     return (at_generate_options){
         .prompt = cJSON_GetStringValue(item(c, "prompt")),
         .negative = cJSON_GetStringValue(item(c, "negative_prompt")),
+        .prompt_2 = cJSON_GetStringValue(item(c, "prompt_2")),
+        .negative_2 = cJSON_GetStringValue(item(c, "negative_prompt_2")),
         .width = (int)number(c, "width"),
         .height = (int)number(c, "height"),
         .steps = (int)number(c, "num_inference_steps"),

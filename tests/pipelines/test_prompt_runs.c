@@ -7,8 +7,9 @@
 
 static at_prompt_syntax syntax_of(const cJSON *c, const char *key)
 {
-    return strcmp(cJSON_GetStringValue(item(c, key)), "comfy") == 0 ? AT_PROMPT_COMFY
-                                                                    : AT_PROMPT_A1111;
+    const char *name = cJSON_GetStringValue(item(c, key));
+    if (strcmp(name, "plain") == 0) return AT_PROMPT_PLAIN;
+    return strcmp(name, "comfy") == 0 ? AT_PROMPT_COMFY : AT_PROMPT_A1111;
 }
 
 static const char *folder_of(const cJSON *c)
@@ -98,7 +99,7 @@ static void test_runs(void **state)
         at_pipeline_free(p);
         count++;
     }
-    assert_true(count >= 10);
+    assert_true(count >= 13);
     cJSON_Delete(json);
     at_weights_free(expected);
     at_context_free(cx);
@@ -161,6 +162,13 @@ static void test_refusals(void **state)
     at_generate_options o = {.prompt = many, .width = 32, .height = 32, .steps = 1};
     o.prompt_syntax = AT_PROMPT_A1111;
     refuse(AT_FIXTURES "/pipelines/sd_tiny", &o, AT_ERROR_ARGUMENT, "33 parts");
+    o.prompt = "a [b|c]";
+    o.prompt_2 = "d";
+    refuse(AT_FIXTURES "/pipelines/xl_tiny", &o, AT_ERROR_UNSUPPORTED, "AND or prompt editing");
+    refuse(AT_FIXTURES "/pipelines/sd_tiny", &o, AT_ERROR_UNSUPPORTED, "prompt-2");
+    o.prompt = "a";
+    refuse(AT_FIXTURES "/pipelines/xl_tiny_refiner", &o, AT_ERROR_UNSUPPORTED, "one text encoder");
+    o.prompt_2 = NULL;
     o.prompt = "a AND b";
     refuse(AT_FIXTURES "/pipelines/sd_tiny_distilled", &o, AT_ERROR_UNSUPPORTED, "distilled");
 }

@@ -95,8 +95,13 @@ class Model:
         self.pipe = (StableDiffusionXLPipeline if self.xl else StableDiffusionPipeline).from_pretrained(self.folder)
         self.encoders = [Encoder(self.pipe, n) for n in (["", "_2"] if self.xl else [""])]
 
-    def encode(self, syntax, texts, skip=0):
-        parts = [getattr(e, syntax)(texts, skip, self.xl) for e in self.encoders]
+    def encode(self, syntax, texts, skip=0, second=None):
+        """second: the pieces of the second encoder's prompt; the shorter one gets empty chunks."""
+        texts = [texts, [second] if second else texts][:len(self.encoders)]
+        parts = [getattr(e, syntax)(t, skip, self.xl) for e, t in zip(self.encoders, texts)]
+        for i, e in enumerate(self.encoders):
+            while parts[i][0].shape[1] < max(z.shape[1] for z, _ in parts):
+                parts[i] = torch.cat([parts[i][0], getattr(e, syntax)([[("", 1)]], skip, self.xl)[0]], dim=1), parts[i][1]
         return torch.cat([z for z, _ in parts], dim=-1), parts[-1][1]
 
 
@@ -148,6 +153,13 @@ RUNS = [
          sampler="euler_a"),
     dict(model="xl_tiny", prompt=COMFY[2][0], negative="", syntax="comfy", parts=[(1, all_along(COMFY[2][1]))], away=all_along([]),
          width=32, height=32, steps=2, guidance=3.0, seed=12, clip_skip=1),
+    dict(model="xl_tiny", prompt="a fox", negative="low", syntax="plain", prompt_2="the sea!", negative_2="blurry", width=32, height=24,
+         steps=2, guidance=3.0, seed=13),
+    dict(model="xl_tiny", prompt="a fox", negative="low", syntax="plain", prompt_2="", negative_2="blurry", width=32, height=24,
+         steps=2, guidance=3.0, seed=14),
+    dict(model="xl_tiny", prompt="a (fox:1.2)", negative="low", prompt_2=A1111[1][0], negative_2="[blurry]",
+         parts=[(1, all_along([("a ", 1), ("fox", 1.2)]))], away=all_along(plain("low")),
+         second=(A1111[1][1], [("blurry", 1 / 1.1)]), width=32, height=32, steps=2, guidance=3.0, seed=15),
 ]
 
 
@@ -178,15 +190,31 @@ def rescaled(guided, cond, share):
     return share * (guided * ratio) + (1 - share) * guided
 
 
+def by_diffusers(model, case):
+    last = {}
+
+    def keep(_pipe, _index, _t, values):
+        last["latents"] = values["latents"]
+        return {}
+
+    model.pipe(case["prompt"], prompt_2=case["prompt_2"], negative_prompt=case["negative"], negative_prompt_2=case["negative_2"],
+               width=case["width"], height=case["height"], num_inference_steps=case["steps"], guidance_scale=case["guidance"],
+               generator=generator(case["seed"]), output_type="latent", callback_on_step_end=keep)
+    return last["latents"]
+
+
 def sample(model, case):
+    if case.get("syntax") == "plain":
+        return by_diffusers(model, case)
     pipe, syntax, skip = model.pipe, case.get("syntax", "a1111"), case.get("clip_skip", 0)
     scheduler = pipe.scheduler
     if "sampler" in case:
         scheduler = getattr(folders.diffusers, folders.SAMPLERS[case["sampler"]]).from_config(folders.scheduler_config(model.folder))
     x, timesteps, g = start(model, case, scheduler)
     count = x.shape[0]
-    parts = [(w, schedule, *model.encode(syntax, [text for _, text in schedule], skip)) for w, schedule in case["parts"]]
-    away = model.encode(syntax, [text for _, text in case["away"]], skip) if case["away"] else None
+    second = case.get("second", (None, None))
+    parts = [(w, schedule, *model.encode(syntax, [text for _, text in schedule], skip, second[0])) for w, schedule in case["parts"]]
+    away = model.encode(syntax, [text for _, text in case["away"]], skip, second[1]) if case["away"] else None
     extra = {"eta": 0.0} if "eta" in scheduler.step.__code__.co_varnames else {}
     if "generator" in scheduler.step.__code__.co_varnames:
         extra["generator"] = g
@@ -219,7 +247,8 @@ def describe(i, case):
     out = dict(latents=f"latents.{i}", model=case["model"], prompt=case["prompt"], negative_prompt=case["negative"],
                prompt_syntax=case.get("syntax", "a1111"), width=case["width"], height=case["height"],
                num_inference_steps=case["steps"], guidance_scale=case["guidance"], seed=case["seed"], count=case.get("count", 1))
-    names = {"sampler": "sampler", "init": "init", "strength": "strength", "clip_skip": "clip_skip", "rescale": "guidance_rescale"}
+    names = {"sampler": "sampler", "init": "init", "strength": "strength", "clip_skip": "clip_skip", "rescale": "guidance_rescale",
+             "prompt_2": "prompt_2", "negative_2": "negative_prompt_2"}
     return out | {theirs: case[ours] for ours, theirs in names.items() if ours in case}
 
 
