@@ -1,37 +1,36 @@
 /* Attention against sums in double: head sizes, grouped heads, strides, every kind of mask, with
-   and without causality, more keys than a block and queries than a block. The tolerance is of the
+   and without causality, more keys than a block and queries than a block, few queries, outliers,
+   what is not finite. The tolerance is of the
    largest value: f32 loses a few ulp in the scores; bf16 rounds q, k, v and the weights. */
+#include "kernels/cpu/gemm.h"
 #include "kernels/random_values.h"
+#include <float.h>
 
-typedef enum mask_kind { NO_MASK, SEEN, SEEN_KEYS, BIAS, BIAS_HEADS, BIAS_COLUMN } mask_kind;
+/* Boolean or added, and which of [B,H,N,M] it has (1, 2, 4, 8); it is broadcast over the others. */
+enum { NO_MASK, SEEN = 16, BIAS = 32, EVERYWHERE = 15 };
 
 typedef struct attention_case {
     int64_t batch, queries, keys, heads, groups, size, value_size;
-    mask_kind mask;
+    int mask;
     bool causal;
     int64_t pad; /* between positions of q, k, v */
 } attention_case;
 
-/* Mask [B,H,N,M] with the strides that the kind has. */
 static void make_mask(const attention_case *c, at_attention_args *a, bool *seen, float *bias)
 {
-    int64_t full[4] = {c->heads * c->queries * c->keys, c->queries * c->keys, c->keys, 1};
-    int64_t keys[4] = {c->keys, 0, 0, 1}, heads[4] = {0, c->queries * c->keys, c->keys, 1};
-    int64_t column[4] = {0, 0, 1, 0};
-    const int64_t *strides = c->mask == SEEN_KEYS     ? keys
-                             : c->mask == BIAS_HEADS  ? heads
-                             : c->mask == BIAS_COLUMN ? column
-                                                      : full;
-    for (int64_t i = 0; i < c->batch * full[0]; i++) {
+    int64_t size[4] = {c->batch, c->heads, c->queries, c->keys}, count = 1;
+    for (int i = 3; i >= 0; i--)
+        if (c->mask & 1 << i) a->mask_stride[i] = count, count *= size[i];
+    for (int64_t i = 0; i < count; i++) {
         seen[i] = random_value() > 0;
         bias[i] = random_value() * 4;
         if (random_value() > 0.9f) bias[i] = -INFINITY;
     }
     /* somebody sees nothing */
-    for (int64_t j = 0; j < c->keys; j++) seen[j] = false, bias[j] = -INFINITY;
-    memcpy(a->mask_stride, strides, sizeof a->mask_stride);
-    if (c->mask == SEEN || c->mask == SEEN_KEYS) a->seen = seen;
-    if (c->mask >= BIAS) a->bias = bias;
+    for (int64_t j = 0; j < c->keys && count > 1; j++)
+        seen[j * a->mask_stride[3]] = false, bias[j * a->mask_stride[3]] = -INFINITY;
+    if (c->mask & SEEN) a->seen = seen;
+    if (c->mask & BIAS) a->bias = bias;
 }
 
 /* y of one query in double; false when it sees nothing */
@@ -52,12 +51,12 @@ static void expected(const at_attention_args *a, int64_t b, int64_t h, int64_t i
         if (a->seen && !a->seen[at]) score = -INFINITY;
         if (a->causal && j > i + a->keys - a->queries) score = -INFINITY;
         weight[j] = score;
-        most = fmax(most, score);
+        if (score > most || isnan(score)) most = score;
     }
     for (int64_t e = 0; e < a->value_size; e++) y[e] = 0;
-    for (int64_t j = 0; j < a->keys && most > -INFINITY; j++)
+    for (int64_t j = 0; j < a->keys && most != -INFINITY; j++)
         sum += weight[j] = exp(weight[j] - most);
-    for (int64_t j = 0; j < a->keys && most > -INFINITY; j++)
+    for (int64_t j = 0; j < a->keys && most != -INFINITY; j++)
         for (int64_t e = 0; e < a->value_size; e++)
             y[e] += weight[j] / sum *
                     (double)a->v[b * a->v_stride[0] + j * a->v_stride[1] + g * a->v_stride[2] + e];
@@ -90,7 +89,7 @@ static void check(at_context *cx, at_precision precision, const attention_case *
                            .k_stride = {c->keys * ks, ks, c->size},
                            .v_stride = {c->keys * vs, vs, c->value_size},
                            .causal = c->causal,
-                           .scale = 3.0f / sqrtf((float)c->size),
+                           .scale = 3.0f / sqrtf((float)AT_MAX(c->size, 1)),
                            .y = y,
                            .precision = precision};
     if (c->mask != NO_MASK) make_mask(c, &a, seen, bias);
@@ -115,11 +114,13 @@ static void check(at_context *cx, at_precision precision, const attention_case *
 static void test_head_sizes(void **state)
 {
     (void)state;
-    static const int64_t sizes[] = {1, 8, 20, 40, 64, 80, 128, 160, 512};
+    static const int64_t sizes[] = {0,  1,  3,  8,   20,  33,  40,  64,
+                                    65, 80, 96, 127, 128, 160, 256, 512};
     at_context *cx = at_context_new(&(at_context_options){.threads = 2});
     EACH_PRECISION(p)
     for (size_t i = 0; i < AT_COUNT(sizes); i++) {
         check(cx, precisions[p], &(attention_case){1, 13, 35, 2, 2, sizes[i], sizes[i]});
+        check(cx, precisions[p], &(attention_case){1, 2, 35, 2, 2, sizes[i], sizes[i]});
         check(cx, precisions[p],
               &(attention_case){2, 7, 9, 4, 2, sizes[i], sizes[i] + 3, .pad = 5});
     }
@@ -131,15 +132,34 @@ static void test_masks(void **state)
     (void)state;
     at_context *cx = at_context_new(&(at_context_options){.threads = 2});
     EACH_PRECISION(p)
-    for (int mask = NO_MASK; mask <= BIAS_COLUMN; mask++)
+    for (int mask = NO_MASK; mask < 3 * SEEN; mask++)
         for (int causal = 0; causal < 2; causal++) {
-            attention_case c = {2, 17, 41, 4, 2, 24, 24, (mask_kind)mask, causal};
+            attention_case c = {2, 9, 41, 4, 2, 24, 24, mask, causal};
             check(cx, precisions[p], &c);
+            c.queries = 2;
+            check(cx, precisions[p], &c);
+            if (mask % SEEN != EVERYWHERE && mask % SEEN != 8) continue;
             c.queries = 41, c.keys = 17; /* the first queries see nothing when causal */
             check(cx, precisions[p], &c);
-            c = (attention_case){1, 130, 530, 2, 1, 16, 16, (mask_kind)mask, causal};
+            c = (attention_case){1, 130, 530, 2, 1, 16, 16, mask, causal};
             check(cx, precisions[p], &c);
         }
+    at_context_free(cx);
+}
+
+/* Up to and past the number of queries that are taken as few, for each number of heads that share
+   keys; more keys than a block. */
+static void test_few_queries(void **state)
+{
+    (void)state;
+    at_context *cx = at_context_new(&(at_context_options){.threads = 2});
+    EACH_PRECISION(p)
+    for (int64_t queries = 1; queries <= 5; queries++)
+        for (int64_t heads = 2; heads <= 8; heads += heads)
+            for (int causal = 0; causal < 2; causal++)
+                check(cx, precisions[p],
+                      &(attention_case){1, queries, 147, heads, 2, 20, 24,
+                                        causal ? NO_MASK : BIAS | 8, causal, .pad = 3});
     at_context_free(cx);
 }
 
@@ -156,30 +176,155 @@ static void test_one_and_none(void **state)
     at_context_free(cx);
 }
 
-/* The same bits for any number of threads; a failing scratch is an error and nothing else. */
+/* One head of q, k, v [N,size] as they lie; y of q's rows. */
+static void attend(at_context *cx, at_precision precision, int64_t queries, int64_t keys,
+                   int64_t size, const float *q, const float *k, const float *v, const float *bias,
+                   float *y)
+{
+    at_attention_args a = {.batch = 1,
+                           .queries = queries,
+                           .keys = keys,
+                           .heads = 1,
+                           .groups = 1,
+                           .head_size = size,
+                           .value_size = size,
+                           .q = q,
+                           .k = k,
+                           .v = v,
+                           .q_stride = {0, size, 0},
+                           .k_stride = {0, size, 0},
+                           .v_stride = {0, size, 0},
+                           .bias = bias,
+                           .mask_stride = {0, 0, 0, 1},
+                           .scale = 0.125f,
+                           .y = y,
+                           .precision = precision};
+    cx->kernels->attention(cx, &a);
+    assert_fine(cx);
+    double right[64];
+    for (int64_t i = 0; i < queries; i++) {
+        expected(&a, 0, 0, i, right);
+        for (int64_t e = 0; e < size; e++)
+            if (isfinite(right[e]) && !(fabs((double)y[i * size + e] - right[e]) <= 2e-2))
+                fail_msg("query %lld of %lld, value %lld: %g, not %g", (long long)i,
+                         (long long)queries, (long long)e, (double)y[i * size + e], right[e]);
+            else if (!isfinite(right[e]) && !isnan(y[i * size + e]))
+                fail_msg("query %lld of %lld, value %lld: %g", (long long)i, (long long)queries,
+                         (long long)e, (double)y[i * size + e]);
+    }
+}
+
+/* A channel 100 times the rest, so that scores lie in the hundreds and a few keys get it all. The
+   numbers have few bits, so that rounding them to bf16 changes nothing. */
+static void test_outliers(void **state)
+{
+    (void)state;
+    enum { N = 300, SIZE = 40 };
+    at_context *cx = at_context_new(&(at_context_options){.threads = 2});
+    float *x[3], *y = random_values(N * SIZE);
+    for (int t = 0; t < 3; t++) {
+        x[t] = random_values(N * SIZE);
+        for (int i = 0; i < N * SIZE; i++) {
+            x[t][i] = roundf(x[t][i] * 8) / 4;
+            if (t < 2 && i % SIZE == 7) x[t][i] = roundf(x[t][i] * 4) * 24;
+        }
+    }
+    EACH_PRECISION(p)
+    for (int64_t queries = 1; queries <= N; queries += N - 1)
+        attend(cx, precisions[p], queries, N, SIZE, x[0], x[1], x[2], NULL, y);
+    for (int t = 0; t < 3; t++) free(x[t]);
+    free(y);
+    at_context_free(cx);
+}
+
+/* NaN in a query, key or value, infinite scores, and masks of the lowest number there is: what one
+   query must not see changes nothing for the others. */
+static void test_not_finite(void **state)
+{
+    (void)state;
+    enum { N = 70, SIZE = 8 };
+    at_context *cx = at_context_new(NULL);
+    float *q = random_values(N * SIZE), *k = random_values(N * SIZE), *v = random_values(N * SIZE);
+    float y[N * SIZE], bias[N];
+    EACH_PRECISION(p)
+    for (int64_t queries = 1; queries <= N; queries += N - 1) {
+        float kept = q[3];
+        q[3] = NAN; /* the first query is lost, the others not */
+        attend(cx, precisions[p], queries, N, SIZE, q, k, v, NULL, y);
+        q[3] = kept;
+        kept = k[45 * SIZE];
+        k[45 * SIZE] = NAN; /* all are lost */
+        attend(cx, precisions[p], queries, N, SIZE, q, k, v, NULL, y);
+        for (int i = 0; i < queries * SIZE; i++) assert_true(isnan(y[i]));
+        k[45 * SIZE] = kept;
+        kept = v[45 * SIZE + 2];
+        v[45 * SIZE + 2] = NAN; /* a channel is lost */
+        attend(cx, precisions[p], queries, N, SIZE, q, k, v, NULL, y);
+        assert_true(isnan(y[2]) && isfinite(y[3]));
+        v[45 * SIZE + 2] = kept;
+        for (int j = 0; j < N; j++) bias[j] = j == 50 ? INFINITY : 0;
+        attend(cx, precisions[p], queries, N, SIZE, q, k, v, bias, y);
+        for (int j = 0; j < N; j++) bias[j] = -FLT_MAX; /* the same for all keys */
+        attend(cx, precisions[p], queries, N, SIZE, q, k, v, bias, y);
+        for (int j = 0; j < N; j++) bias[j] = j < 40 ? -FLT_MAX : -INFINITY;
+        attend(cx, precisions[p], queries, N, SIZE, q, k, v, bias, y);
+        bias[60] = 0;
+        attend(cx, precisions[p], queries, N, SIZE, q, k, v, bias, y);
+    }
+    free(q), free(k), free(v);
+    at_context_free(cx);
+}
+
+/* Weights from 1 down to where they are denormal: their sum is f32 in all precisions. */
+static void test_weights(void **state)
+{
+    (void)state;
+    at_context *cx = at_context_new(NULL);
+    EACH_PRECISION(p)
+    {
+        const at_gemm *g = cx->kernels->gemm[precisions[p]];
+        if (!g || !g->soften) continue;
+        double worst = 0;
+        for (float x = 0; x > -103; x -= 0.00137f) {
+            float scores[64], most = 0;
+            for (int i = 0; i < 40; i++) scores[i] = i < 39 ? x : -INFINITY;
+            double sum = (double)g->soften(40, scores, &most) / 39, want = exp((double)x);
+            assert_true(most == 0);
+            double error = fabs(sum - want) / (want + 0x1p-126);
+            worst = fmax(worst, error);
+        }
+        printf("%s: weights within %.1e\n", precision_names[p], worst);
+        assert_true(worst < (precisions[p] == AT_PRECISION_F32 ? 4e-7 : 8.5e-5));
+    }
+    at_context_free(cx);
+}
+
+/* The same bits for any number of threads and on every run; a failing scratch is an error and
+   nothing else. */
 static void test_threads_and_failure(void **state)
 {
     (void)state;
-    int64_t n = 300, count = n * 3 * 40;
-    float *x = random_values(count), *y[3];
+    static const int threads[] = {1, 2, 3, 8, 8};
+    enum { RUNS = AT_COUNT(threads), HEADS = 3, SIZE = 40, ROW = HEADS * SIZE, KEYS = 300 };
+    float *x = random_values(KEYS * ROW), *y[RUNS];
     EACH_PRECISION(p)
-    {
-        for (int t = 0; t < 3; t++) {
-            y[t] = random_values(count);
-            at_context *cx = at_context_new(&(at_context_options){.threads = 1 + 2 * t});
-            at_attention_args a = {1,
-                                   n,
-                                   n,
-                                   3,
-                                   3,
-                                   40,
-                                   40,
-                                   x,
-                                   x,
-                                   x,
-                                   {n * 120, 120, 40},
-                                   {n * 120, 120, 40},
-                                   {n * 120, 120, 40},
+    for (int64_t queries = 2; queries <= KEYS; queries += KEYS - 2) {
+        for (int t = 0; t < RUNS; t++) {
+            y[t] = random_values(queries * ROW);
+            at_context *cx = at_context_new(&(at_context_options){.threads = threads[t]});
+            at_attention_args a = {.batch = 1,
+                                   .queries = queries,
+                                   .keys = KEYS,
+                                   .heads = HEADS,
+                                   .groups = HEADS,
+                                   .head_size = SIZE,
+                                   .value_size = SIZE,
+                                   .q = x,
+                                   .k = x,
+                                   .v = x,
+                                   .q_stride = {0, ROW, SIZE},
+                                   .k_stride = {0, ROW, SIZE},
+                                   .v_stride = {0, ROW, SIZE},
                                    .scale = 0.5f,
                                    .y = y[t],
                                    .precision = precisions[p]};
@@ -191,8 +336,9 @@ static void test_threads_and_failure(void **state)
             assert_int_equal(at_error_status(cx), t < 2 ? AT_ERROR_MEMORY : AT_OK);
             at_context_free(cx);
         }
-        for (int t = 1; t < 3; t++) assert_memory_equal(y[0], y[t], sizeof(float) * (size_t)count);
-        for (int t = 0; t < 3; t++) free(y[t]);
+        for (int t = 1; t < RUNS; t++)
+            assert_memory_equal(y[0], y[t], sizeof(float) * (size_t)(queries * ROW));
+        for (int t = 0; t < RUNS; t++) free(y[t]);
     }
     free(x);
 }
@@ -201,10 +347,10 @@ int main(void)
 {
     AT_SKIP_WITHOUT_TABLE();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_head_sizes),
-        cmocka_unit_test(test_masks),
-        cmocka_unit_test(test_one_and_none),
-        cmocka_unit_test(test_threads_and_failure),
+        cmocka_unit_test(test_head_sizes),  cmocka_unit_test(test_masks),
+        cmocka_unit_test(test_few_queries), cmocka_unit_test(test_one_and_none),
+        cmocka_unit_test(test_outliers),    cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_weights),     cmocka_unit_test(test_threads_and_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,16 +2,18 @@
    the packed product.
 
    Keys and values of some heads at a time (PACKED_BYTES) are packed by all threads into panels,
-   block by block of BLOCK_KEYS. Then each job takes one head and BLOCK_QUERIES queries, and for
+   block by block of BLOCK_KEYS. Then each job takes one head and MOST_ROWS queries, and for
    each block of keys: scores = q k^T (tiles over the head size), mask, weights = exp(scores -
    maximum), out = out * exp(old maximum - maximum) + weights v (tiles over the keys). Scores,
    weights and out of a job stay in the second cache level. The scale is multiplied into q. */
+#include "kernels/cpu/attention.h"
 #include "kernels/cpu/gemm.h"
 #include <math.h>
 #include <omp.h>
 #include <string.h>
 
-enum { BLOCK_QUERIES = 96, BLOCK_KEYS = 256, PACKED_BYTES = 32 << 20, ROW_PAD = 16 };
+enum { MOST_ROWS = 128, BLOCK_KEYS = 256, PACKED_BYTES = 32 << 20, ROW_PAD = 16 };
+enum { AHEAD = 8 /* rows that are asked for before they are needed */ };
 enum { SMALL = 1 << 18 }; /* multiply-adds that one thread does before another is awake */
 
 typedef struct flash {
@@ -27,13 +29,13 @@ typedef struct flash {
     int threads;
 } flash;
 
-/* A job's buffers: all rows of BLOCK_QUERIES. */
+/* A job's buffers: all rows of MOST_ROWS. */
 typedef struct workspace {
     uint32_t *q;       /* [rows][q_stride] words */
-    float *scores;     /* [rows][s_stride] */
-    uint32_t *weights; /* [rows][s_stride] words; scores themselves where words are f32 */
+    float *scores;     /* [rows][s_stride]; then the words of the weights, in place */
     float *out;        /* [rows][values] */
-    float most[BLOCK_QUERIES + AT_GEMM_MOST_ROWS], sum[BLOCK_QUERIES + AT_GEMM_MOST_ROWS];
+    uint32_t *packing; /* [columns][size_words] */
+    float most[MOST_ROWS + AT_GEMM_MOST_ROWS], sum[MOST_ROWS + AT_GEMM_MOST_ROWS];
     int64_t q_stride, s_stride;
 } workspace;
 
@@ -42,7 +44,28 @@ static int64_t round_up(int64_t x, int64_t to)
     return at_ceil_div(x, to) * to;
 }
 
+void at_attention_mask(const at_context *cx, const at_attention_args *a, int64_t b, int64_t h,
+                       int64_t query, int64_t first, int64_t count, float *scores)
+{
+    const int64_t *s = a->mask_stride;
+    int64_t at = b * s[0] + h * s[1] + query * s[2] + first * s[3];
+    if (a->bias && s[3] == 1) {
+        cx->kernels->runs->binary(AT_BINARY_ADD, count, scores, scores, a->bias + at);
+    } else if (a->bias) {
+        for (int64_t j = 0; j < count; j++) scores[j] += a->bias[at + j * s[3]];
+    }
+    for (int64_t j = 0; a->seen && j < count; j++)
+        if (!a->seen[at + j * s[3]]) scores[j] = -INFINITY;
+}
+
 /* ---- packing */
+
+/* Rows of a head may lie too far from each other for the processor to see them coming. Nothing is
+   read, so they need not be there. */
+static void fetch(const float *row, int64_t count)
+{
+    for (int64_t i = 0; i < count; i += 16) __builtin_prefetch(row + i);
+}
 
 static void pack_keys(const flash *f, const float *k, int64_t stride, int64_t keys, uint32_t *panel,
                       uint32_t *room)
@@ -52,6 +75,7 @@ static void pack_keys(const flash *f, const float *k, int64_t stride, int64_t ke
         const void *rows[AT_GEMM_MOST_COLUMNS] = {NULL};
         for (int64_t j = 0; j < g->columns && first + j < keys; j++) {
             uint32_t *words = room + j * f->size_words;
+            fetch(k + (first + j + AHEAD) * stride, f->args->head_size);
             g->to_words(f->args->head_size, k + (first + j) * stride, words);
             rows[j] = words;
         }
@@ -87,38 +111,22 @@ static void pack_block(const flash *f, int64_t pair, int64_t slot, int64_t block
 
 /* ---- one job */
 
-/* Adds the mask of one query to its scores of keys [first, first + count). */
-static void mask_row(const at_context *cx, const at_attention_args *a, int64_t b, int64_t h,
-                     int64_t query, int64_t first, int64_t count, float *scores)
-{
-    const int64_t *s = a->mask_stride;
-    int64_t at = b * s[0] + h * s[1] + query * s[2] + first * s[3];
-    if (a->bias && s[3] == 1) {
-        cx->kernels->runs->binary(AT_BINARY_ADD, count, scores, scores, a->bias + at);
-    } else if (a->bias) {
-        for (int64_t j = 0; j < count; j++) scores[j] += a->bias[at + j * s[3]];
-    }
-    for (int64_t j = 0; a->seen && j < count; j++)
-        if (!a->seen[at + j * s[3]]) scores[j] = -INFINITY;
-}
-
 /* Scores of row i to weights, its running maximum and sum, and its out so far to the new maximum.
    `count` keys are seen; the weights of the block's others become 0. */
 static void soften_row(const at_context *cx, const flash *f, workspace *w, int64_t i, int64_t count)
 {
-    float *scores = w->scores + i * w->s_stride, old = w->most[i];
-    uint32_t *weights = w->weights + i * w->s_stride;
-    float sum = f->gemm->soften(count, scores, &w->most[i]);
-    if (w->most[i] == -INFINITY) count = 0; /* nothing seen yet */
-    if (f->gemm->group > 1) f->gemm->to_words(count, scores, weights);
+    float *scores = w->scores + i * w->s_stride, *out = w->out + i * f->values, old = w->most[i];
+    float sum = f->gemm->soften(count, scores, &w->most[i]), most = w->most[i];
+    if (most == -INFINITY) count = 0; /* nothing seen yet */
     int64_t used = at_ceil_div(count, f->gemm->group), all = f->block / f->gemm->group;
-    memset(weights + used, 0, (size_t)(all - used) * sizeof *weights);
+    if (used < all) memset(scores + used, 0, (size_t)(all - used) * sizeof *scores);
     if (count == 0) return;
-    float shrink = old == -INFINITY ? 0.0f : expf(old - w->most[i]);
-    w->sum[i] = w->sum[i] * shrink + sum;
-    float *out = w->out + i * f->values;
-    if (shrink != 1.0f && old != -INFINITY)
+    if (old != most && old != -INFINITY) {
+        float shrink = expf(old - most);
+        w->sum[i] *= shrink;
         cx->kernels->runs->affine(f->values, out, out, shrink, 0);
+    }
+    w->sum[i] += sum;
 }
 
 /* c[rows][columns] (+)= a panels, over whole tiles. */
@@ -130,14 +138,15 @@ static void tiles(const at_gemm *g, int64_t rows, int64_t columns, int64_t count
             g->tile(count, a + i * a_stride, a_stride, panels, c + i * c_stride + j, c_stride, add);
 }
 
-static void load_queries(const flash *f, workspace *w, int64_t b, int64_t h, int64_t first,
-                         int64_t rows)
+static void load_queries(const at_context *cx, const flash *f, workspace *w, int64_t b, int64_t h,
+                         int64_t first, int64_t rows)
 {
     const at_attention_args *a = f->args;
     const float *q = a->q + b * a->q_stride[0] + h * a->q_stride[2];
     for (int64_t i = 0; i < rows; i++) {
         const float *from = q + (first + i) * a->q_stride[1];
-        for (int64_t d = 0; d < a->head_size; d++) w->scores[d] = from[d] * a->scale;
+        fetch(from + AHEAD * a->q_stride[1], a->head_size);
+        cx->kernels->runs->affine(a->head_size, w->scores, from, a->scale, 0);
         f->gemm->to_words(a->head_size, w->scores, w->q + i * w->q_stride);
         w->most[i] = -INFINITY;
         w->sum[i] = 0;
@@ -166,7 +175,7 @@ static void attend(const at_context *cx, const flash *f, int64_t b, int64_t h, i
     const at_attention_args *a = f->args;
     const at_gemm *g = f->gemm;
     int64_t rows = AT_MIN(f->rows, a->queries - first), ahead = a->keys - a->queries;
-    load_queries(f, w, b, h, first, rows);
+    load_queries(cx, f, w, b, h, first, rows);
     for (int64_t block = 0; block < f->blocks; block++, packed += f->k_block + f->v_block) {
         int64_t key = block * f->block, keys = AT_MIN(f->block, a->keys - key);
         if (at_cancelled(cx) || (a->causal && key > first + rows - 1 + ahead)) break;
@@ -176,11 +185,11 @@ static void attend(const at_context *cx, const flash *f, int64_t b, int64_t h, i
             int64_t seen = keys;
             if (a->causal) seen = AT_MAX(0, AT_MIN(keys, first + i + ahead - key + 1));
             if (a->bias || a->seen)
-                mask_row(cx, a, b, h, first + i, key, seen, w->scores + i * w->s_stride);
+                at_attention_mask(cx, a, b, h, first + i, key, seen, w->scores + i * w->s_stride);
             soften_row(cx, f, w, i, seen);
         }
-        tiles(g, rows, f->values, f->block / g->group, w->weights, w->s_stride, packed + f->k_block,
-              w->out, f->values, true);
+        tiles(g, rows, f->values, f->block / g->group, (const uint32_t *)w->scores, w->s_stride,
+              packed + f->k_block, w->out, f->values, true);
     }
     store_outputs(cx, f, w, b, h, first, rows);
 }
@@ -192,7 +201,7 @@ static flash make_flash(const at_context *cx, const at_attention_args *a)
     /* int8 would have to be quantised anew for every block of weights */
     const at_gemm *g = at_gemm_of(cx, AT_MIN(a->precision, AT_PRECISION_BF16));
     flash f = {.args = a, .gemm = g};
-    f.size_words = at_ceil_div(a->head_size, g->group);
+    f.size_words = round_up(at_ceil_div(a->head_size, g->group), g->step);
     f.values = round_up(a->value_size, g->columns);
     f.block = AT_MIN(BLOCK_KEYS, round_up(a->keys, g->columns));
     f.blocks = at_ceil_div(a->keys, f.block);
@@ -200,7 +209,7 @@ static flash make_flash(const at_context *cx, const at_attention_args *a)
     f.v_block = f.block / g->group * f.values;
     int64_t pair_bytes = f.blocks * (f.k_block + f.v_block) * 4;
     f.pairs = AT_MAX(1, AT_MIN(a->batch * a->groups, PACKED_BYTES / AT_MAX(pair_bytes, 1)));
-    int64_t most = BLOCK_QUERIES / g->rows * g->rows;
+    int64_t most = MOST_ROWS / g->rows * g->rows;
     f.query_blocks = at_ceil_div(a->queries, most);
     f.rows = round_up(at_ceil_div(a->queries, f.query_blocks), g->rows);
     int64_t work = a->batch * a->heads * a->queries * a->keys * (a->head_size + a->value_size);
@@ -211,43 +220,39 @@ static flash make_flash(const at_context *cx, const at_attention_args *a)
 static int64_t workspace_words(const flash *f)
 {
     int64_t q_stride = round_up(f->size_words, 16) + ROW_PAD, s_stride = f->block + ROW_PAD;
-    int64_t packing = f->gemm->columns * f->size_words;
     int64_t scores = AT_MAX(f->rows * s_stride, f->args->head_size);
-    return AT_MAX(packing, f->rows * (q_stride + f->values) + 2 * round_up(scores, 16)) + 64;
+    int64_t words = round_up(scores, 16) + f->rows * (q_stride + f->values);
+    return round_up(words + f->gemm->columns * f->size_words, 16);
 }
 
 static workspace divide(const flash *f, uint32_t *memory)
 {
     workspace w = {.q_stride = round_up(f->size_words, 16) + ROW_PAD,
                    .s_stride = f->block + ROW_PAD};
-    int64_t scores = round_up(AT_MAX(f->rows * w.s_stride, f->args->head_size), 16);
     w.scores = (float *)memory;
-    w.weights = f->gemm->group > 1 ? memory + scores : memory;
-    w.q = memory + 2 * scores;
+    w.q = memory + round_up(AT_MAX(f->rows * w.s_stride, f->args->head_size), 16);
     w.out = (float *)(w.q + f->rows * w.q_stride);
+    w.packing = (uint32_t *)(w.out + f->rows * f->values);
     return w;
 }
 
 /* Packs the pairs [first, first + pairs), then runs their heads. */
 static void run_pairs(const at_context *cx, const flash *f, int64_t first, int64_t pairs,
-                      uint32_t *memory)
+                      workspace *w)
 {
     const at_attention_args *a = f->args;
 #pragma omp for schedule(dynamic)
     for (int64_t i = 0; i < pairs * f->blocks; i++)
         if (!at_cancelled(cx))
-            pack_block(f, first + i / f->blocks, i / f->blocks, i % f->blocks, memory);
+            pack_block(f, first + i / f->blocks, i / f->blocks, i % f->blocks, w->packing);
     int64_t heads = a->heads / a->groups;
-    workspace w = divide(f, memory);
-    memset(w.q, 0, (size_t)(f->rows * w.q_stride) * sizeof *w.q);
-    memset(w.weights, 0, (size_t)(f->rows * w.s_stride) * sizeof *w.weights);
 #pragma omp for schedule(dynamic)
     for (int64_t i = 0; i < pairs * heads * f->query_blocks; i++) {
         int64_t slot = i / f->query_blocks / heads, pair = first + slot;
         int64_t h = pair % a->groups * heads + i / f->query_blocks % heads;
         if (!at_cancelled(cx))
             attend(cx, f, pair / a->groups, h, i % f->query_blocks * f->rows,
-                   f->packed + slot * f->blocks * (f->k_block + f->v_block), &w);
+                   f->packed + slot * f->blocks * (f->k_block + f->v_block), w);
     }
 }
 
@@ -257,18 +262,24 @@ void at_packed_attention(at_context *cx, const at_attention_args *a)
         memset(a->y, 0, (size_t)(a->batch * a->queries * a->heads * a->value_size) * sizeof *a->y);
         return;
     }
+    if (a->queries * (a->heads / a->groups) <= AT_ATTENTION_FEW) {
+        at_attention_few_queries(cx, a);
+        return;
+    }
     flash f = make_flash(cx, a);
-    int64_t each = round_up(workspace_words(&f), 16);
+    int64_t each = workspace_words(&f);
     f.packed = at_scratch(cx, (size_t)(f.pairs * f.blocks * (f.k_block + f.v_block)) * 4);
     uint32_t *memory = at_scratch(cx, (size_t)(each * f.threads) * sizeof *memory);
     if (f.packed && memory) {
         int64_t all = a->batch * a->groups;
 #pragma omp parallel num_threads(f.threads)
         {
+            uint32_t *mine = memory + omp_get_thread_num() * each;
+            workspace w = divide(&f, mine);
+            memset(mine, 0, (size_t)each * sizeof *mine); /* what only fills up stays 0 */
             at_gemm_begin(f.gemm);
             for (int64_t first = 0; first < all; first += f.pairs)
-                run_pairs(cx, &f, first, AT_MIN(f.pairs, all - first),
-                          memory + omp_get_thread_num() * each);
+                run_pairs(cx, &f, first, AT_MIN(f.pairs, all - first), &w);
             at_gemm_end(f.gemm);
         }
     }

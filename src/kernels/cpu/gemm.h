@@ -24,6 +24,7 @@ enum {
 
 typedef struct at_gemm {
     int rows, columns;  /* the register tile */
+    int step;           /* words of k that a tile likes to have a multiple of */
     int group;          /* values in a word: 1, 2, 4 */
     int block;          /* values of k in one block */
     int pass;           /* most values of k that a product sums in one go, whole blocks */
@@ -62,8 +63,9 @@ typedef struct at_gemm {
     /* out[i] = the sum of the lanes of sums[i] */
     void (*add_lanes)(int64_t count, const float *sums, float *out);
 
-    /* A step of softmax: raises *most to the largest score, turns scores to exp(score - *most) and
-       returns their sum; nothing when *most stays -infinity */
+    /* A step of softmax: raises *most to the largest score or leaves it a little below that, turns
+       scores to the words of exp(score - *most), in place, and returns their sum; nothing when
+       *most stays -infinity */
     float (*soften)(int64_t count, float *scores, float *most);
 } at_gemm;
 

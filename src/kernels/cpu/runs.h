@@ -17,6 +17,10 @@ typedef struct at_runs {
                          const float *u);
     void (*gated_add)(int64_t n, float *y, const float *x, const float *gate, const float *u);
 
+    /* y += the sum of rows of x, `stride` apart, each times its weight */
+    void (*add_rows)(int64_t rows, int64_t n, float *y, const float *weights, const float *x,
+                     int64_t stride);
+
     /* One row: y = (x - mean) / sqrt(var + eps) * (weight + base) + bias. weight and bias may be
        NULL (1 and 0; base is 0 then). Statistics hold for means far from zero. */
     void (*layer_norm)(int64_t n, float *y, const float *x, const float *weight, float base,

@@ -51,6 +51,13 @@ static void gated_add(int64_t n, float *y, const float *x, const float *gate, co
     for (int64_t i = 0; i < n; i++) y[i] = x[i] + gate[i] * u[i];
 }
 
+static void add_rows(int64_t rows, int64_t n, float *y, const float *weights, const float *x,
+                     int64_t stride)
+{
+    for (int64_t r = 0; r < rows; r++, x += stride)
+        for (int64_t i = 0; i < n; i++) y[i] += weights[r] * x[i];
+}
+
 static void layer_norm(int64_t n, float *y, const float *x, const float *weight, float base,
                        const float *bias, float eps)
 {
@@ -159,6 +166,7 @@ const at_runs at_runs_generic = {
     .activate = activate,
     .activate_mul = activate_mul,
     .gated_add = gated_add,
+    .add_rows = add_rows,
     .layer_norm = layer_norm,
     .rms_norm = rms_norm,
     .softmax = softmax,

@@ -145,6 +145,7 @@ float AT_SIMD_NAME(at_simd_soften)(int64_t count, float *scores, float *most)
 static const at_gemm gemm = {
     .rows = ROWS,
     .columns = COLUMNS,
+    .step = 1,
     .group = 1,
     .block = 256,
     .pass = 256,

@@ -86,6 +86,36 @@ static void gated_add(int64_t n, float *y, const float *x, const float *gate, co
     v_put(y + i, v_fma(v_get(gate + i, left), v_get(u + i, left), v_get(x + i, left)), left);
 }
 
+/* Some columns of all rows at a time: their sums stay in registers. */
+static void add_rows(int64_t rows, int64_t n, float *y, const float *weights, const float *x,
+                     int64_t stride)
+{
+    for (; n >= 4 * LANES; n -= 4 * LANES, x += 4 * LANES, y += 4 * LANES) {
+        vf a = v_load(y), b = v_load(y + LANES), c = v_load(y + 2 * LANES),
+           d = v_load(y + 3 * LANES);
+        const float *row = x;
+        for (int64_t r = 0; r < rows; r++, row += stride) {
+            vf weight = v_set(weights[r]);
+            a = v_fma(weight, v_load(row), a);
+            b = v_fma(weight, v_load(row + LANES), b);
+            c = v_fma(weight, v_load(row + 2 * LANES), c);
+            d = v_fma(weight, v_load(row + 3 * LANES), d);
+        }
+        v_store(y, a);
+        v_store(y + LANES, b);
+        v_store(y + 2 * LANES, c);
+        v_store(y + 3 * LANES, d);
+    }
+    FOR_VECTORS(n)
+    {
+        vf a = v_get(y + i, left);
+        const float *row = x + i;
+        for (int64_t r = 0; r < rows; r++, row += stride)
+            a = v_fma(v_set(weights[r]), v_get(row, left), a);
+        v_put(y + i, a, left);
+    }
+}
+
 /* Four sums at a time hide the latency of an addition. */
 static float sum_of(int64_t n, const float *x)
 {
@@ -295,6 +325,7 @@ static const at_runs runs = {
     .activate = activate,
     .activate_mul = activate_mul,
     .gated_add = gated_add,
+    .add_rows = add_rows,
     .layer_norm = layer_norm,
     .rms_norm = rms_norm,
     .softmax = softmax,

@@ -95,6 +95,7 @@ at_gemm at_gemm_amxbf16(void)
 {
     at_gemm g = at_gemm_avx512bf16;
     g.rows = ROWS;
+    g.step = SIDE;
     g.block = 512;
     g.pass = 3072;
     g.panels = 700000;

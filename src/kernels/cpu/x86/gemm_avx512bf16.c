@@ -4,6 +4,7 @@
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/tables.h"
 #include <immintrin.h>
+#include <math.h>
 #include <string.h>
 
 enum { LANES = 16, ROWS = 12, COLUMNS = 2 * LANES, FEW = AT_GEMM_FEW_COLUMNS };
@@ -112,9 +113,66 @@ static void lane_sums(int64_t count, int64_t m, const uint32_t *x, int64_t x_str
     if (i < m) few(1, count, x + i * x_stride, x_stride, w, sums + i * FEW * LANES);
 }
 
+/* 2^x within 8e-5 of it; infinities give 0 and infinity, NaN stays. */
+static inline __m512 power(__m512 x)
+{
+    __m512 f = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+    __m512 p = _mm512_fmadd_ps(f, _mm512_set1_ps(0.07802452f), _mm512_set1_ps(0.22606716f));
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.69583354f));
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.99992522f));
+    return _mm512_scalef_ps(p, x);
+}
+
+/* The largest score, no less than `most`; NaN if there is nothing but NaN and hidden ones. */
+static float largest(int64_t count, const float *scores, float most)
+{
+    __m512 top = _mm512_set1_ps(most);
+    __mmask16 nan = 0;
+    for (int64_t i = 0; i < count; i += LANES) {
+        __mmask16 some = count - i < LANES ? (__mmask16)((1u << (count - i)) - 1) : 0xffff;
+        __m512 x = _mm512_mask_loadu_ps(top, some, scores + i);
+        nan |= _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+        top = _mm512_max_ps(x, top); /* top where x is NaN */
+    }
+    most = _mm512_reduce_max_ps(top);
+    return most == -INFINITY && nan ? NAN : most;
+}
+
+/* The maximum may stay up to SLACK behind: weights are floating point numbers, and to scale what
+   was added up before costs more. */
+static float soften(int64_t count, float *scores, float *most)
+{
+    enum { SLACK = 16 };
+    const __m512 log2_e = _mm512_set1_ps(1.44269504f), lowest = _mm512_set1_ps(-INFINITY);
+    float now = largest(count, scores, *most);
+    if (!(now <= *most + SLACK)) *most = now;
+    if (*most == -INFINITY) return 0;
+    bool far = fabsf(*most) > 1e30f; /* times log2 e it might be no number any more */
+    for (int64_t i = 0; far && i < count; i++) scores[i] -= *most;
+    __m512 base = _mm512_set1_ps(far ? 0 : *most * 1.44269504f);
+    __m512 sum[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+    for (int64_t i = 0; i < count; i += 2 * LANES) {
+        __m512 x, y;
+        if (count - i >= 2 * LANES) {
+            x = _mm512_loadu_ps(scores + i), y = _mm512_loadu_ps(scores + i + LANES);
+        } else {
+            uint32_t some = (1u << (count - i)) - 1;
+            x = _mm512_mask_loadu_ps(lowest, (__mmask16)some, scores + i);
+            y = _mm512_mask_loadu_ps(lowest, (__mmask16)(some >> 16), scores + i + LANES);
+        }
+        x = power(_mm512_fmsub_ps(x, log2_e, base));
+        y = power(_mm512_fmsub_ps(y, log2_e, base));
+        sum[0] = _mm512_add_ps(sum[0], x);
+        sum[1] = _mm512_add_ps(sum[1], y);
+        _mm512_storeu_si512(scores + i / 2, pairs(x, y));
+    }
+    return _mm512_reduce_add_ps(_mm512_add_ps(sum[0], sum[1]));
+}
+
 const at_gemm at_gemm_avx512bf16 = {
     .rows = ROWS,
     .columns = COLUMNS,
+    .step = 1,
     .group = 2,
     .block = 1024,
     .pass = 1024,
@@ -128,6 +186,6 @@ const at_gemm at_gemm_avx512bf16 = {
     .tile = tile,
     .lane_sums = lane_sums,
     .column_words = column_words,
-    .soften = at_simd_soften_avx512,
+    .soften = soften,
     .add_lanes = at_simd_add_lanes_avx512,
 };

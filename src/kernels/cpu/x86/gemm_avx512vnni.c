@@ -114,6 +114,7 @@ static void tile(int64_t count, const uint32_t *a, int64_t a_stride, const uint3
 const at_gemm at_gemm_avx512vnni = {
     .rows = ROWS,
     .columns = COLUMNS,
+    .step = 1,
     .group = 4,
     .block = AT_GEMM_VALUES,
     .pass = AT_GEMM_VALUES,
