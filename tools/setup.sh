@@ -22,11 +22,11 @@ library zlib        zlib1g-dev      zlib-devel           zlib          zlib-dev
 library libpng      libpng-dev      libpng-devel         libpng        libpng-dev
 library libjpeg     libjpeg-dev     libjpeg-turbo-devel  libjpeg-turbo libjpeg-turbo-dev
 library libwebpmux  libwebp-dev     libwebp-devel        libwebp       libwebp-dev
+library libavformat libavformat-dev ffmpeg-free-devel    ffmpeg        ffmpeg-dev
+library libswresample libswresample-dev ffmpeg-free-devel ffmpeg       ffmpeg-dev
 '
 test_needs='
 library cmocka      libcmocka-dev   libcmocka-devel      cmocka        cmocka-dev
-library libavformat libavformat-dev ffmpeg-free-devel    ffmpeg        ffmpeg-dev
-library libswresample libswresample-dev ffmpeg-free-devel ffmpeg       ffmpeg-dev
 '
 
 there() { # KIND NAME

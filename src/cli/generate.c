@@ -29,22 +29,6 @@ static const char *suffix_of(const char *path)
     return dot && !strchr(dot, '/') ? dot : path + strlen(path);
 }
 
-/* What can be seen to fail later is told before the work begins. */
-static void check_writable(at_context *cx, const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    char *folder =
-        slash ? at_format(cx, "%.*s", (int)(slash - path) + 1, path) : at_copy_text(cx, ".");
-    if (!folder) return;
-    if (at_folder_exists(path) || (slash && !slash[1]))
-        at_fail(cx, AT_ERROR_FILE, "%s: is a folder (give a file name)", path);
-    else if (!at_folder_exists(folder))
-        at_fail(cx, AT_ERROR_FILE, "%s: there is no folder %s (make it first)", path, folder);
-    else if (access(folder, W_OK) != 0)
-        at_fail(cx, AT_ERROR_FILE, "%s: the folder cannot be written: %s", path, strerror(errno));
-    at_free(folder);
-}
-
 /* The name of picture i of count: heart.png, or heart-1.png to heart-COUNT.png. */
 static char *picture_name(at_context *cx, const char *output, int i, int count)
 {
@@ -197,7 +181,7 @@ static char **picture_names(at_context *cx, const char *output, int count)
     char **names = AT_NEW_ARRAY(cx, char *, count);
     for (int i = 0; names && i < count; i++) {
         names[i] = picture_name(cx, output, i, count);
-        if (names[i]) check_writable(cx, names[i]);
+        if (names[i]) cli_check_writable(cx, names[i]);
     }
     return names;
 }
@@ -209,7 +193,7 @@ static void generate(cli_session *s, cli_settings *settings, const at_model_file
     double started = at_clock();
     int count = settings->given.count;
     char **names = picture_names(cx, output, count);
-    if (settings->given.save_latents) check_writable(cx, settings->given.save_latents);
+    if (settings->given.save_latents) cli_check_writable(cx, settings->given.save_latents);
     at_pipeline *pipeline = at_pipeline_load_files(cx, files);
     settings->made = at_generate_many(pipeline, &settings->given);
     settings->hashes = at_ok(cx) ? cli_adapter_hashes(cx, settings->made) : NULL;

@@ -53,7 +53,7 @@ const cli_verb cli_list = {
     .operands = "",
     .summary = "the models that have a name",
     .text = "Lists the models that -m NAME finds: the embedded default, and the folders in "
-            "${ATELIER_HOME:-~/.cache/atelier}/models.",
+            "${ATELIER_HOME:-~/.cache/atelier} and in its folder models.",
     .groups = {{"Options", cli_everywhere}},
     .run = run,
 };

@@ -100,7 +100,7 @@ void cli_print_manual(FILE *out)
     for (const cli_option *o = cli_everywhere; o->name; o++) print_option(out, o);
     fputs(".SH EXIT STATUS\n0: done. 1: the work failed. 2: the command line is wrong.\n"
           ".SH ENVIRONMENT\n"
-          ".TP\n\\fBATELIER_HOME\\fR\nwhere models of one\\(aqs own lie, in its folder "
+          ".TP\n\\fBATELIER_HOME\\fR\nwhere models of one\\(aqs own lie, and in its folder "
           "\\fImodels\\fR (default: \\fI~/.cache/atelier\\fR).\n"
           ".TP\n\\fBATELIER_CPU\\fR\n\\fBgeneric\\fR, \\fBavx2\\fR, \\fBavx512\\fR or "
           "\\fBneon\\fR: the processor\\(aqs kernels to use instead of the best.\n",

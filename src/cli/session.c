@@ -1,4 +1,6 @@
 #include "cli/session.h"
+#include "base/file.h"
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,4 +109,19 @@ const char *cli_size_text(char text[24], size_t bytes)
     }
     snprintf(text, 24, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
     return text;
+}
+
+void cli_check_writable(at_context *cx, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder =
+        slash ? at_format(cx, "%.*s", (int)(slash - path) + 1, path) : at_copy_text(cx, ".");
+    if (!folder) return;
+    if (at_folder_exists(path) || (slash && !slash[1]))
+        at_fail(cx, AT_ERROR_FILE, "%s: is a folder (give a file name)", path);
+    else if (!at_folder_exists(folder))
+        at_fail(cx, AT_ERROR_FILE, "%s: there is no folder %s (make it first)", path, folder);
+    else if (access(folder, W_OK) != 0)
+        at_fail(cx, AT_ERROR_FILE, "%s: the folder cannot be written: %s", path, strerror(errno));
+    at_free(folder);
 }

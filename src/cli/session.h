@@ -20,6 +20,9 @@ void cli_session_begin(cli_session *session, const cli_arguments *arguments);
 /* Says the context's error, if there is one, frees everything, and gives the exit code. */
 int cli_session_end(cli_session *session);
 
+/* What can be seen to fail later is told before the work begins: a file that cannot be made. */
+void cli_check_writable(at_context *cx, const char *path);
+
 /* One JSON object on standard output; frees it. */
 void cli_print_json(cli_session *session, cJSON *json);
 

@@ -53,7 +53,7 @@ expect 2 'atelier: bench: *' bench everything
 "$build/atelier" >out 2>err && fail "atelier alone is wrong"
 grep -q '^Usage: atelier VERB' err || fail "atelier alone says how to use it"
 [ ! -s out ] || fail "atelier alone: wrote to standard output"
-for verb in generate inspect list bench; do
+for verb in generate transcribe inspect list bench; do
     "$build/atelier" $verb --help >out 2>err || fail "$verb --help: exit code $?"
     grep -q "^Usage: atelier $verb" out || fail "$verb --help"
     grep -q -e "--threads" out || fail "$verb --help: the options of every verb"

@@ -82,10 +82,15 @@ static void encoder_layer(at_context *cx, const whisper_layer *m, at_tensor **x)
     at_scope_end(cx, s, x, NULL);
 }
 
-/* The new keys or values behind the old ones: x [rows,n,H,D] into store; all of them come back. */
+/* The new keys or values behind the old ones: x [rows,n,H,D] into store, or, where there is but a
+   row for each window, into the first of its rows; all of them come back. */
 static at_tensor *append(at_context *cx, at_tensor *store, at_tensor *x, int64_t length)
 {
-    int64_t n = at_dim(x, 1);
+    int64_t n = at_dim(x, 1), rows = at_dim(x, 0), beams = rows ? at_dim(store, 0) / rows : 1;
+    int64_t P = at_dim(store, 1), H = at_dim(x, 2), D = at_dim(x, 3);
+    if (beams > 1)
+        store = at_view(cx, at_slice(cx, at_view(cx, store, rows, beams, P, H, D), 1, 0, 1), rows,
+                        P, H, D);
     at_run(cx, copy, at_slice(cx, store, 1, length, n), x);
     return at_slice(cx, store, 1, 0, length + n);
 }
@@ -232,7 +237,8 @@ static at_tensor *decode(at_context *cx, const whisper *m, at_whisper_cache *c, 
 {
     int64_t n = at_dim(ids, 1);
     if (!at_ok(cx) || !c) return NULL;
-    if (at_dim(ids, 0) != c->rows || n < 1 || c->length + n > m->config.positions)
+    bool fits = at_dim(ids, 0) == c->rows || at_dim(ids, 0) == c->windows;
+    if (!fits || n < 1 || c->length + n > m->config.positions)
         return at_fail(cx, AT_ERROR_ARGUMENT,
                        "whisper: %lld tokens in %lld rows behind %lld (at most %lld in %d rows)",
                        (long long)n, (long long)at_dim(ids, 0), (long long)c->length,

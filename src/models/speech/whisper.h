@@ -33,7 +33,8 @@ void at_whisper_cache_reorder(at_whisper_cache *cache, const int *sources);
 void at_whisper_cache_cut(at_whisper_cache *cache, int64_t length);
 
 /* ids i32 [rows,n], which follow what was decoded before -> logits [rows,vocabulary] of the last
-   token; all: [rows,n,vocabulary] of all of them. */
+   token; all: [rows,n,vocabulary] of all of them. One row a window, [windows,n], is decoded as the
+   first of its rows; the others become that by at_whisper_cache_reorder. */
 at_tensor *at_whisper_decode(at_context *cx, const at_module *module, at_whisper_cache *cache,
                              at_tensor *ids, bool all);
 
