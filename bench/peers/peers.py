@@ -1,101 +1,88 @@
-"""Times the same work in atelier and in torch, A B A B in one run, and prints medians and their ratio.
+"""Times the same kernels in atelier, torch and OpenVINO, in turns in one run; prints medians and ratios.
 
-A ratio above 1 means that atelier is faster. Both get the same number of threads. atelier's numbers come from
-`atelier bench kernels --json --only NAME`; torch gets its inputs in the precision's dtype, channels last.
+A ratio above 1 means that atelier is faster. All get the same number of threads. The names are those of
+`atelier bench kernels`, work.py says what they stand for.
 """
 
 import argparse
 import json
-import re
 import statistics
 import subprocess
 import time
 
+import openvino
 import torch
-import torch.nn.functional as F
 
-WORK = [
-    *(f"matmul_{p}_{s}" for p in ("f32", "bf16") for s in
-      ("4096x512x14336", "3072x1536x3072", "12288x1536x3072", "320x8192x320", "1280x512x5120", "4096x1x14336")),
-    *(f"conv3x3_{p}_{s}" for p in ("f32", "bf16") for s in
-      ("320_64x64_b2", "640_32x32_b2", "1280_16x16_b2", "512_128x128_b1", "256_256x256_b1", "128_512x512_b1")),
-    *(f"conv1x1_{p}_320_64x64_b2" for p in ("f32", "bf16")),
-    *(f"attention_{p}_{s}" for p in ("f32", "bf16") for s in
-      ("24x1536x128", "8x4096x40", "10x4096x64", "1x16384x512", "24x8192x128")),
-]
-DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
+import work
+
+PEERS = {"torch": work.torch_work, "openvino": work.openvino_work}
 
 
-def torch_work(name):
-    """A function that does once what the name says."""
-    kind, precision, rest = re.fullmatch(r"([a-z]+(?:\dx\d)?)_(f32|bf16)_(.+)", name).groups()
-    dtype = DTYPES[precision]
-    if kind == "matmul":
-        m, n, k = map(int, rest.split("x"))
-        x, w = torch.rand(n, k).to(dtype), torch.rand(m, k).to(dtype)
-        return lambda: F.linear(x, w)
-    if kind.startswith("conv"):
-        channels, height, width, batch = map(int, re.fullmatch(r"(\d+)_(\d+)x(\d+)_b(\d+)", rest).groups())
-        size = int(kind[4])
-        x = torch.rand(batch, channels, height, width).to(dtype, memory_format=torch.channels_last)
-        w = torch.rand(channels, channels, size, size).to(dtype, memory_format=torch.channels_last)
-        return lambda: F.conv2d(x, w, padding=size // 2)
-    heads, n, size = map(int, rest.split("x"))
-    q, k, v = (torch.rand(1, heads, n, size).to(dtype) for _ in range(3))
-    return lambda: F.scaled_dot_product_attention(q, k, v)
-
-
-def torch_seconds(work):
-    work()
+def seconds_of(run):
+    """The median of as many as fit half a second, 3 to 51, after one to warm up."""
+    run()
     seconds, total = [], 0.0
     while len(seconds) < 3 or (total < 0.5 and len(seconds) < 51):
         start = time.perf_counter()
-        work()
+        run()
         seconds.append(time.perf_counter() - start)
         total += seconds[-1]
     return statistics.median(seconds)
 
 
-def atelier_seconds(binary, name, threads):
-    command = [binary, "bench", "kernels", "--json", "--quiet", "--only", name, "--threads", str(threads)]
-    report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    return report, next(k for k in report["kernels"] if k["name"] == name)
+def atelier_report(options):
+    command = [options.atelier, "bench", "kernels", "--json", "--quiet", "--threads", str(options.threads)]
+    command += ["--only", options.only] if options.only else []
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
-def compare(binary, name, rounds, threads):
-    work, ours, theirs = torch_work(name), [], []
-    for _ in range(rounds):
-        report, kernel = atelier_seconds(binary, name, threads)
-        ours.append(kernel["milliseconds"])
-        with torch.inference_mode():
-            theirs.append(torch_seconds(work) * 1e3)
-    mine, peer = statistics.median(ours), statistics.median(theirs)
-    return report, {"name": name, "atelier_ms": mine, "torch_ms": peer, "ratio": peer / mine,
-                    "percent_of_peak": kernel["percent_of_peak"]}
+def measure(options):
+    """Milliseconds of each round, by name and engine, and atelier's last report."""
+    times = {}
+    for _ in range(options.rounds):
+        report = atelier_report(options)
+        for kernel in report["kernels"]:
+            times.setdefault(kernel["name"], {}).setdefault("atelier", []).append(kernel["milliseconds"])
+        for name, row in times.items():
+            asked = work.parse(name)
+            for peer in options.peers if asked else []:
+                run = PEERS[peer](asked)
+                if run:
+                    row.setdefault(peer, []).append(seconds_of(run) * 1e3)
+    return times, report
+
+
+def print_table(times, report, peers):
+    peaks = report["peaks"]
+    print(f"{report['cpu']}, {report['table']}, {report['threads']} threads, torch {torch.__version__}, OpenVINO "
+          f"{openvino.__version__.split('-')[0]}; peaks: f32 {peaks['f32_gflops']:.0f}, bf16 {peaks['bf16_gflops']:.0f} "
+          f"GFLOP/s, int8 {peaks['int8_gops']:.0f} GOP/s, memory reads {peaks['read_gb_s']:.0f}, copies "
+          f"{peaks['copy_gb_s']:.0f} GB/s\n")
+    print("| work | of peak | atelier ms |" + "".join(f" {p} ms | {p} / atelier |" for p in peers))
+    print("|---|---|---|" + "---|---|" * len(peers))
+    lines = []
+    for kernel in report["kernels"]:
+        row = {engine: statistics.median(ms) for engine, ms in times[kernel["name"]].items()}
+        ratios = [row[p] / row["atelier"] if p in row else None for p in peers]
+        percent = kernel["percent_of_peak"] * kernel["milliseconds"] / row["atelier"]
+        cells = "".join(f" {row[p]:.2f} | {r:.2f} |" if r else " | |" for p, r in zip(peers, ratios))
+        least = min((r for r in ratios if r), default=float("inf"))
+        lines.append((least, f"| {kernel['name']} | {percent:.0f} % | {row['atelier']:.2f} |{cells}"))
+    print("\n".join(line for _, line in sorted(lines)))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--atelier", required=True)
-    parser.add_argument("--only", default="", help="names that contain this")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", default="", help="as of atelier bench")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    rows, report = [], None
-    for name in WORK:
-        if options.only in name:
-            report, row = compare(options.atelier, name, options.rounds, options.threads)
-            rows.append(row)
-    if not rows:
-        return
-    peaks = report["peaks"]
-    print(f"{report['cpu']}, {report['threads']} threads, torch {torch.__version__}; peaks: "
-          f"f32 {peaks['f32_gflops']:.0f}, bf16 {peaks['bf16_gflops']:.0f} GFLOP/s, "
-          f"memory {peaks['read_gb_s']:.0f} GB/s\n")
-    print("| work | atelier ms | torch ms | torch / atelier |\n|---|---|---|---|")
-    for row in sorted(rows, key=lambda r: r["ratio"]):
-        print(f"| {row['name']} | {row['atelier_ms']:.2f} | {row['torch_ms']:.2f} | {row['ratio']:.2f} |")
+    with torch.inference_mode():
+        times, report = measure(options)
+    print_table(times, report, options.peers)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 #!/bin/sh
-# Measures atelier's kernels beside torch (oneDNN) in one run and prints the table. Sets up its own Python in
-# bench/peers/.venv; PYTHON=... takes another that has requirements.txt installed. Arguments go to peers.py.
+# Measures atelier beside torch (oneDNN) and OpenVINO and prints tables: kernels, then slices of models. Sets up its own
+# Python in bench/peers/.venv; PYTHON=... takes another that has requirements.txt installed.
+#   run.sh                     all of it
+#   run.sh kernels [OPTION]... only the kernels, with the options of peers.py
+#   run.sh models [OPTION]...  only the models, with the options of models.py
 set -e
 here=$(cd "$(dirname "$0")" && pwd)
 root=$here/../..
@@ -13,4 +16,16 @@ fi
     cmake --preset release -S "$root"
     cmake --build "$root/build" --target atelier
 }
-exec "$PYTHON" "$here/peers.py" --atelier "$root/build/atelier" "$@"
+what=${1:-all}
+[ $# -eq 0 ] || shift
+case $what in
+all | kernels) "$PYTHON" "$here/peers.py" --atelier "$root/build/atelier" "$@" ;;
+models) ;;
+*)
+    echo "run.sh: '$what' is not kernels or models" >&2
+    exit 2
+    ;;
+esac
+case $what in
+all | models) "$PYTHON" "$here/models.py" --atelier "$root/build/atelier" "$@" ;;
+esac

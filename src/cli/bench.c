@@ -61,23 +61,41 @@ static void print_models(const cJSON *report)
                number(m, "seconds"), number(m, "peak_bytes") / 1e6);
 }
 
+static void print_quality(const cJSON *report)
+{
+    const cJSON *q;
+    printf("%-10s %10s %10s  %s\n", "precision", "average dB", "worst dB", "worst picture");
+    cJSON_ArrayForEach(q, cJSON_GetObjectItemCaseSensitive(report, "quality"))
+        printf("%-10s %10.1f %10.1f  %s\n", text(q, "precision"), number(q, "average_db"),
+               number(q, "worst_db"), text(q, "worst"));
+}
+
+static const struct {
+    const char *name;
+    void (*measure)(at_context *cx, const char *only, cJSON *report);
+    void (*print)(const cJSON *report);
+} kinds[] = {{"kernels", at_bench_kernels, print_kernels},
+             {"models", at_bench_models, print_models},
+             {"quality", at_bench_quality, print_quality}};
+
 static int run(const cli_arguments *arguments)
 {
     cli_session s;
     const char *const *operands;
     int count = cli_operands(arguments, &operands);
     const char *what = count ? operands[0] : "kernels";
-    bool kernels = strcmp(what, "kernels") == 0;
-    if (!kernels && strcmp(what, "models") != 0)
-        return cli_wrong("bench: '%s' is not one of kernels, models", what);
+    size_t kind = 0;
+    while (kind < AT_COUNT(kinds) && strcmp(what, kinds[kind].name) != 0) kind++;
+    if (kind == AT_COUNT(kinds))
+        return cli_wrong("bench: '%s' is not one of kernels, models, quality", what);
     cli_session_begin(&s, arguments);
     cJSON *report = cJSON_CreateObject();
-    (kernels ? at_bench_kernels : at_bench_models)(s.cx, cli_text(arguments, "only", NULL), report);
+    kinds[kind].measure(s.cx, cli_text(arguments, "only", NULL), report);
     cli_progress_clear(&s.progress);
     if (s.json) {
         cli_print_json(&s, report);
     } else {
-        if (at_ok(s.cx)) (kernels ? print_kernels : print_models)(report);
+        if (at_ok(s.cx)) kinds[kind].print(report);
         cJSON_Delete(report);
     }
     return cli_session_end(&s);
@@ -91,12 +109,13 @@ static const cli_option options[] = {
 
 const cli_verb cli_bench = {
     .name = "bench",
-    .operands = "[kernels|models]",
+    .operands = "[kernels|models|quality]",
     .operand_kind = CLI_FILE,
     .most = 1,
     .summary = "how fast this machine computes",
     .text = "kernels: the machine's peaks, and the kernels against them. models: slices of models "
-            "at their real widths, with random weights made in memory. Medians.",
+            "at their real widths, with random weights made in memory. Medians. quality: the "
+            "pictures of bf16 and int8 beside those of f32, embedded model, in dB.",
     .groups = {{"Options", options}, {"Everywhere", cli_everywhere}},
     .run = run,
 };
