@@ -65,6 +65,10 @@ done
 if command -v zsh >/dev/null; then
     "$build/atelier" --completion zsh >completion && zsh -n completion || fail "zsh completion"
 fi
+ATELIER_CPU=generic "$build/atelier" bench kernels --only 'matmul_*32_320x8192x320' >out &&
+    grep -q 'f32 [1-9][0-9]*, bf16 none, int8 none' out &&
+    grep -q '^matmul_f32_320x8192x320  *f32  *[1-9]' out && ! grep -q int8_ out ||
+    fail "bench in plain C: $(cat out)"
 if [ -w /dev/full ]; then
     "$build/atelier" --help >/dev/full 2>err && fail "a full disk is not noticed"
 fi

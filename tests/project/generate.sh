@@ -37,6 +37,11 @@ generate --seed 6 -n 2 --json -o pair.png "a red heart" >json 2>err || fail "two
 grep -q '"pair-1.png", "pair-2.png"' json || fail "names: $(cat json)"
 grep -q '"seeds":.*\[6, 7\]' json || fail "seeds: $(cat json)"
 grep -q '"peak_bytes":.[1-9]' json || fail "peak: $(cat json)"
+ATELIER_CPU=generic generate --precision int8 --json -o c.png "a red heart" >c.json 2>err ||
+    fail "plain C: $(cat err)"
+grep -q '"precision":.*"f32"' c.json || fail "the precision that was used: $(cat c.json)"
+grep -q 'precision int8: this processor has no arithmetic for it (generic: f32)' err ||
+    fail "plain C has no int8: $(cat err)"
 for key in load encode step decode total; do
     grep -q "\"$key\":.*[0-9]" json || fail "no time of $key: $(cat json)"
 done
