@@ -130,12 +130,16 @@ static float sum_of(int64_t n, const float *x)
     return v_sum((a + b) + (c + d));
 }
 
-/* Sums of the values about `centre` and of their squares; left-over lanes count nothing. */
-static float squares_about(int64_t n, const float *x, float centre, float *sum)
+/* Sums of the values about `centre` and of their squares; left-over lanes count nothing. What lies
+   at `next` is asked for meanwhile, if it is given. */
+static inline float squares_about(int64_t n, const float *x, float centre, float *sum,
+                                  const float *next)
 {
     vf squares[4], sums[4], mean = v_set(centre);
     for (int k = 0; k < 4; k++) squares[k] = sums[k] = v_set(0);
     for (; n >= 4 * LANES; n -= 4 * LANES, x += 4 * LANES) {
+        for (int i = 0; next && i < 4 * LANES; i += 16) __builtin_prefetch(next + i);
+        if (next) next += 4 * LANES;
         for (int k = 0; k < 4; k++) {
             vf d = v_load(x + k * LANES) - mean;
             squares[k] = v_fma(d, d, squares[k]);
@@ -152,12 +156,14 @@ static float squares_about(int64_t n, const float *x, float centre, float *sum)
     return v_sum((squares[0] + squares[1]) + (squares[2] + squares[3]));
 }
 
-/* The second pass is about the rounded mean of the first and finds what the rounding lost. */
+/* The second pass is about the rounded mean of the first and finds what the rounding lost. Here and
+   in softmax memory would have nothing to do while a row is gone over again, so the row behind it,
+   which most often is the next, is asked for. */
 static void layer_norm(int64_t n, float *y, const float *x, const float *weight, float base,
                        const float *bias, float eps)
 {
     float mean = sum_of(n, x) / (float)n, rest;
-    float square = squares_about(n, x, mean, &rest) / (float)n;
+    float square = squares_about(n, x, mean, &rest, x + n) / (float)n;
     rest /= (float)n;
     vf scale = v_set(1.0f / sqrtf(fmaxf(square - rest * rest, 0) + eps));
     if (square != square) scale = v_set(square); /* fmaxf would lose a NaN */
@@ -173,7 +179,7 @@ static void layer_norm(int64_t n, float *y, const float *x, const float *weight,
 static void rms_norm(int64_t n, float *y, const float *x, const float *weight, float eps)
 {
     float sum;
-    vf scale = v_set(1.0f / sqrtf(squares_about(n, x, 0, &sum) / (float)n + eps));
+    vf scale = v_set(1.0f / sqrtf(squares_about(n, x, 0, &sum, NULL) / (float)n + eps));
     FOR_VECTORS(n)
     {
         vf value = v_get(x + i, left) * scale;
@@ -189,6 +195,7 @@ static void softmax(int64_t n, float *y, const float *x)
     vf top = v_set(v_largest(most));
     FOR_VECTORS(n)
     {
+        __builtin_prefetch(x + n + i);
         vf value = v_fill(v_exp(v_get(x + i, left) - top), left, v_set(0));
         sum += value;
         v_put(y + i, value, left);
