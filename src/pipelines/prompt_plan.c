@@ -29,7 +29,7 @@ static bool take_stages(at_context *cx, at_prompt_part *part, at_prompt_list *st
         if (!fine) break;
         part->texts.items[at].step++;
         bool last = i == stages->count - 1;
-        while (call < calls && (last || call <= stage->step)) part->which[call++] = (int)at;
+        while (call <= calls && (last || call <= stage->step)) part->which[call++] = (int)at;
     }
     at_map_free(seen);
     return fine;
@@ -40,7 +40,7 @@ static bool make_part(at_context *cx, const at_prompt_item *from, bool edits, in
 {
     at_prompt_list stages = {0};
     part->weight = from->value;
-    part->which = AT_NEW_ARRAY(cx, int, calls);
+    part->which = AT_NEW_ARRAY(cx, int, calls + 1);
     bool fine = part->which != NULL;
     if (edits)
         fine = fine && at_prompt_schedule(cx, from->text, calls, &stages) &&

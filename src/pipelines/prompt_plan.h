@@ -9,7 +9,7 @@
 typedef struct at_prompt_part {
     double weight;
     at_prompt_list texts; /* each once; step: how many entries of the part's schedule have it */
-    int *which;           /* calls: which text the network is told at a call */
+    int *which; /* calls + 1: which text the network is told at a call; the last past all */
 } at_prompt_part;
 
 typedef struct at_prompt_plan {

@@ -68,7 +68,7 @@ static at_sd_part encode_part(at_latent_run *r, const at_prompt_part *part, int 
                               bool negative, at_sd_encoder encode)
 {
     at_sd_part out = {.weight = part->weight};
-    out.which = at_from(r->cx, AT_I32, 1, (int64_t[]){calls}, part->which);
+    out.which = at_from(r->cx, AT_I32, 1, (int64_t[]){calls + 1}, part->which);
     out.text = encode(r, &part->texts, negative);
     return out;
 }

@@ -19,7 +19,7 @@ typedef struct at_sd_text {
 typedef struct at_sd_part {
     double weight;
     at_sd_text text;
-    at_tensor *which; /* i32 [calls]: the text of a call of the UNet */
+    at_tensor *which; /* i32 [calls + 1]: the text of a call of the UNet; the last past all */
 } at_sd_part;
 
 /* One call of a pipeline. */

@@ -91,7 +91,9 @@ def merges_of(t):
 
 class Model:
     def __init__(self, name):
-        self.folder, self.xl = FIXTURES / "pipelines" / name, name.startswith("xl")
+        """name: of a fixture's folder, or a folder."""
+        self.folder = FIXTURES / "pipelines" / name
+        self.xl = self.folder.name.startswith("xl")
         self.pipe = (StableDiffusionXLPipeline if self.xl else StableDiffusionPipeline).from_pretrained(self.folder)
         self.encoders = [Encoder(self.pipe, n) for n in (["", "_2"] if self.xl else [""])]
 
@@ -164,8 +166,8 @@ RUNS = [
 
 
 def told(schedule, call):
-    """Of (ends, row of the batch): the first that ends at the call or later."""
-    return next(i for i, (end, _) in enumerate(schedule) if call <= end)
+    """Of (ends, row of the batch): the first that ends at the call or later, else the last."""
+    return next((i for i, (end, _) in enumerate(schedule) if call <= end), len(schedule) - 1)
 
 
 def start(model, case, scheduler):
