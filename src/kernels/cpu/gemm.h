@@ -60,6 +60,9 @@ typedef struct at_gemm {
        AT_GEMM_FEW_COLUMNS rows of w (unaligned) */
     void (*lane_sums)(int64_t count, int64_t m, const uint32_t *x, int64_t x_stride,
                       const void *const *w, float *sums);
+    /* NULL, or the same for rows of w that are f16 still, and words that are f32 */
+    void (*half_sums)(int64_t count, int64_t m, const uint32_t *x, int64_t x_stride,
+                      const void *const *w, float *sums);
     /* out[i] = the sum of the lanes of sums[i] */
     void (*add_lanes)(int64_t count, const float *sums, float *out);
 

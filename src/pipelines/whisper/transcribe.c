@@ -6,6 +6,7 @@
 #include "pipelines/whisper/sound.h"
 #include "pipelines/whisper/words.h"
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,7 @@ typedef struct made {
     at_segment *segments;
     int capacity;
     at_text text;
+    char language[8];
 } made;
 
 typedef struct job {
@@ -101,7 +103,10 @@ static bool choose_language(job *j)
         j->language = at_detect_language(m, encoded, &t->language_probability);
         at_scope_end(j->cx, scope, NULL);
     }
-    t->language = m->is_multilingual && j->language >= 0 ? m->languages[j->language] : "en";
+    bool known = m->is_multilingual && j->language >= 0;
+    snprintf(j->out->language, sizeof j->out->language, "%s",
+             known ? m->languages[j->language] : "en");
+    t->language = j->out->language;
     j->start[j->start_count++] = m->sot;
     if (m->is_multilingual) {
         j->start[j->start_count++] = m->sot + 1 + AT_MAX(j->language, 0);

@@ -78,9 +78,21 @@ static void tile(int64_t count, const uint32_t *a, int64_t a_stride, const uint3
 
 enum { FEW = AT_GEMM_FEW_COLUMNS };
 
-/* One or two rows of x (`rows` is constant where this is inlined). */
-static inline void few(int rows, int64_t count, const float *x, int64_t x_stride,
-                       const float *const *w, float *sums)
+/* The weights k to k + count of a row, LANES at the most. */
+static inline vf weights_at(bool half, const void *row, int64_t k, int64_t count)
+{
+    if (!half)
+        return count < LANES ? v_load_part((const float *)row + k, count)
+                             : v_load((const float *)row + k);
+    if (count >= LANES) return v_halves((const uint16_t *)row + k);
+    uint16_t part[LANES] = {0};
+    memcpy(part, (const uint16_t *)row + k, (size_t)count * sizeof *part);
+    return v_halves(part);
+}
+
+/* One or two rows of x (`rows` and `half` are constant where this is inlined). */
+static inline void few(bool half, int rows, int64_t count, const float *x, int64_t x_stride,
+                       const void *const *w, float *sums)
 {
     vf sum[2][FEW];
     for (int i = 0; i < rows; i++)
@@ -92,7 +104,7 @@ static inline void few(int rows, int64_t count, const float *x, int64_t x_stride
             from[i] =
                 whole ? v_load(x + i * x_stride + k) : v_load_part(x + i * x_stride + k, count - k);
         for (int j = 0; j < FEW; j++) {
-            vf weight = whole ? v_load(w[j] + k) : v_load_part(w[j] + k, count - k);
+            vf weight = weights_at(half, w[j], k, count - k);
             for (int i = 0; i < rows; i++) sum[i][j] = v_fma(weight, from[i], sum[i][j]);
         }
     }
@@ -100,16 +112,25 @@ static inline void few(int rows, int64_t count, const float *x, int64_t x_stride
         for (int j = 0; j < FEW; j++) v_store(sums + (i * FEW + j) * LANES, sum[i][j]);
 }
 
+static inline void all_rows(bool half, int64_t count, int64_t m, const float *x, int64_t x_stride,
+                            const void *const *w, float *sums)
+{
+    int64_t i = 0;
+    for (; i + 2 <= m; i += 2)
+        few(half, 2, count, x + i * x_stride, x_stride, w, sums + i * FEW * LANES);
+    if (i < m) few(half, 1, count, x + i * x_stride, x_stride, w, sums + i * FEW * LANES);
+}
+
 static void lane_sums(int64_t count, int64_t m, const uint32_t *x, int64_t x_stride,
                       const void *const *w, float *sums)
 {
-    const float *weight[FEW];
-    for (int j = 0; j < FEW; j++) weight[j] = w[j];
-    int64_t i = 0;
-    for (; i + 2 <= m; i += 2)
-        few(2, count, (const float *)x + i * x_stride, x_stride, weight, sums + i * FEW * LANES);
-    if (i < m)
-        few(1, count, (const float *)x + i * x_stride, x_stride, weight, sums + i * FEW * LANES);
+    all_rows(false, count, m, (const float *)x, x_stride, w, sums);
+}
+
+static void half_sums(int64_t count, int64_t m, const uint32_t *x, int64_t x_stride,
+                      const void *const *w, float *sums)
+{
+    all_rows(true, count, m, (const float *)x, x_stride, w, sums);
 }
 
 void AT_SIMD_NAME(at_simd_add_lanes)(int64_t count, const float *sums, float *out)
@@ -158,6 +179,7 @@ static const at_gemm gemm = {
     .interleave = AT_SIMD_NAME(at_simd_interleave),
     .tile = tile,
     .lane_sums = lane_sums,
+    .half_sums = half_sums,
     .column_words = column_words,
     .soften = AT_SIMD_NAME(at_simd_soften),
     .add_lanes = AT_SIMD_NAME(at_simd_add_lanes),
