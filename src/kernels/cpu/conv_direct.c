@@ -9,17 +9,23 @@
 
    The weight is packed in strips of columns of y that fit STRIP_BYTES, once, by all threads, by
    blocks of channels, then taps, which is the order of the sums. Sums of a job stay in the second
-   cache level.
+   cache level; a tile that can goes over all taps of a block before its sums leave the registers.
 
    With few channels the words of a tap would be too few: then positions are laid out with all that
    they see, as if that were the channels of a single tap. A transposed convolution is one of these
    for each place modulo its stride, with the taps that fall there. */
 #include "kernels/cpu/conv.h"
+#include <math.h>
 #include <omp.h>
 #include <string.h>
 
-enum { BLOCK_ROWS = 144, PART = 128, FEW_CHANNELS = 24 };
-enum { STRIP_BYTES = 16 << 20, PIXEL_BYTES = 1 << 20, SMALL = 1 << 19 };
+enum { BLOCK_ROWS = 144, RUN_ROWS = 512, LEAST_COLUMNS = 32, PART = 128, FEW_CHANNELS = 24 };
+enum {
+    STRIP_BYTES = 16 << 20,
+    PIXEL_BYTES = 1 << 20,
+    SMALL = 1 << 19,
+    JOBS = 4 /* for each thread */
+};
 
 /* One of frames, lines, columns. */
 typedef struct dimension {
@@ -42,6 +48,7 @@ typedef struct direct {
     int64_t pixels, pixel_stride; /* of a job, in words */
     int64_t rows;                 /* sums of a job, those between lines too, whole tiles */
     int64_t strip, columns, part; /* of y: of a strip, of a job, that sums are kept of */
+    int64_t *start;               /* of each tap: the first pixel that it sees, in words */
     int threads;
     const float *zeros;
 } direct;
@@ -106,30 +113,42 @@ static void lay_out_gathered(dimension *d, int64_t job)
     d->length = job;
 }
 
-/* About BLOCK_ROWS positions a job, fewer where their pixels are too many. */
-static void choose_job(direct *p)
+/* Lays out jobs of `columns` columns and as many lines as `rows` sums allow. */
+static void try_job(direct *p, int64_t rows, int64_t columns)
 {
     void (*lay)(dimension *, int64_t) = p->gathered ? lay_out_gathered : lay_out;
     dimension *t = &p->d[0], *y = &p->d[1], *x = &p->d[2];
-    int64_t lines = y->count, columns = x->count;
     lay(t, 1);
-    columns = at_ceil_div(columns, at_ceil_div(columns, BLOCK_ROWS));
     lay(x, columns);
-    lines = AT_MAX(1, AT_MIN(lines, BLOCK_ROWS / x->length));
-    lines = at_ceil_div(y->count, at_ceil_div(y->count, lines));
-    for (;;) {
-        lay(x, columns);
-        lay(y, lines);
-        p->pixels = t->planes * t->length * y->planes * y->length * x->planes * x->length;
-        if (p->pixels * p->pixel_stride * 4 <= PIXEL_BYTES) break;
-        if (lines > 1)
-            lines = at_ceil_div(lines, 2);
-        else if (columns > 2 * p->gemm->rows)
-            columns = at_ceil_div(columns, 2);
-        else
-            break;
+    int64_t lines = AT_MIN(AT_MAX(1, rows / x->length), AT_MAX(1, y->count));
+    lay(y, at_ceil_div(y->count, at_ceil_div(y->count, lines)));
+    p->pixels = t->planes * t->length * y->planes * y->length * x->planes * x->length;
+    p->rows = round_up((y->job - 1) * x->length + x->job, p->gemm->rows);
+}
+
+/* Of the jobs with up to `rows` sums whose pixels fit, the one with the least to turn and to
+   multiply for a position: narrow ones share more between their lines. */
+static void choose_job(direct *p, int64_t rows)
+{
+    int64_t all = p->d[2].count, best = 0, columns;
+    double least = INFINITY;
+    for (; best == 0; rows /= 2) {
+        columns = at_ceil_div(all, at_ceil_div(all, rows));
+        for (;; columns = at_ceil_div(columns, 2)) {
+            try_job(p, rows, columns);
+            double cost = (double)(p->pixels + p->rows) / (double)(p->d[1].job * columns);
+            if (p->pixels * p->pixel_stride * 4 <= PIXEL_BYTES && cost < least)
+                least = cost, best = columns;
+            if (columns <= LEAST_COLUMNS) break;
+        }
+        if (best) try_job(p, rows, best);
+        if (rows <= LEAST_COLUMNS) return; /* more than should be, then */
     }
-    p->rows = round_up((lines - 1) * x->length + columns, p->gemm->rows);
+}
+
+static int64_t count_jobs(const direct *p)
+{
+    return p->args->batch * p->d[0].jobs * p->d[1].jobs * p->d[2].jobs;
 }
 
 static void make_plan(const at_context *cx, direct *p)
@@ -147,15 +166,17 @@ static void make_plan(const at_context *cx, direct *p)
                         g->scales || at_dtype_block(a->dtype) > 1 ? 256 : 32);
     p->pixel_stride = round_up(p->words, 16);
     if (p->pixel_stride % 64 == 0) p->pixel_stride += 16; /* rows of a tile in different sets */
-    choose_job(p);
+    int64_t most = g->tile_runs ? RUN_ROWS : BLOCK_ROWS;
+    choose_job(p, most);
+    if (most > BLOCK_ROWS && count_jobs(p) < JOBS * cx->threads) choose_job(p, most / 2);
 
     int64_t room = STRIP_BYTES / 4 / AT_MAX(p->words * p->taps, 1) / g->columns * g->columns;
     int64_t strips = at_ceil_div(p->out, AT_MAX(room, g->columns));
     p->strip = round_up(at_ceil_div(p->out, strips), g->columns);
-    int64_t jobs = a->batch * p->d[0].jobs * p->d[1].jobs * p->d[2].jobs, parts = 1;
+    int64_t jobs = count_jobs(p), parts = 1;
     int64_t work = jobs * p->rows * p->out * p->channels * AT_MAX(p->taps, 1);
     p->threads = work < SMALL ? 1 : cx->threads;
-    while (jobs * parts < 4 * p->threads && p->strip / parts > 2 * g->columns) parts++;
+    while (jobs * parts < JOBS * p->threads && p->strip / parts > 2 * g->columns) parts++;
     p->columns = round_up(at_ceil_div(p->strip, parts), g->columns);
     p->part = AT_MIN(PART, p->columns);
 }
@@ -302,27 +323,50 @@ static int64_t pixel_of(const direct *p, int64_t tap)
     return ((plane * t->length + t->shift[k]) * y->length + y->shift[j]) * x->length + x->shift[i];
 }
 
+/* sums[rows][columns of up to part] (+)= the channels from `first` on of all taps, all taps in the
+   registers at once. */
+static void multiply_runs(const direct *p, int64_t rows, int64_t columns, int64_t first,
+                          const uint32_t *pixels, const uint32_t *panels, float *sums)
+{
+    const at_gemm *g = p->gemm;
+    int64_t count = at_gemm_words(g, AT_MIN(p->block, p->channels - first));
+    const uint32_t *a = pixels + at_gemm_words(g, first);
+    for (int64_t j = 0; j < columns; j += g->columns) {
+        const uint32_t *panel =
+            panels + p->words * p->taps * j + words_before(p, first, 0) * g->columns;
+        for (int64_t i = 0; i < rows; i += g->rows)
+            g->tile_runs(p->taps, count, a + i * p->pixel_stride, p->start, p->pixel_stride, panel,
+                         sums + i * p->part + j, p->part, first > 0);
+    }
+}
+
+/* The same, tap by tap. */
+static void multiply_taps(const direct *p, int64_t rows, int64_t columns, int64_t first,
+                          const uint32_t *pixels, const uint32_t *panels, float *sums)
+{
+    const at_gemm *g = p->gemm;
+    int64_t count = at_gemm_words(g, AT_MIN(p->block, p->channels - first));
+    for (int64_t tap = 0; tap < p->taps; tap++) {
+        const uint32_t *a = pixels + p->start[tap] + at_gemm_words(g, first);
+        for (int64_t j = 0; j < columns; j += g->columns) {
+            const uint32_t *panel =
+                panels + p->words * p->taps * j + words_before(p, first, tap) * g->columns;
+            for (int64_t i = 0; i < rows; i += g->rows)
+                g->tile(count, a + i * p->pixel_stride, p->pixel_stride, panel,
+                        sums + i * p->part + j, p->part, first > 0 || tap > 0);
+        }
+    }
+}
+
 /* sums[rows][columns of up to part] over all taps and channels. */
 static void multiply(const direct *p, int64_t rows, int64_t columns, const uint32_t *pixels,
                      const uint32_t *panels, float *sums)
 {
-    const at_gemm *g = p->gemm;
-    bool add = false;
-    for (int64_t first = 0; first < p->channels; first += p->block) {
-        int64_t count = at_gemm_words(g, AT_MIN(p->block, p->channels - first));
-        for (int64_t tap = 0; tap < p->taps; tap++, add = true) {
-            const uint32_t *a =
-                pixels + pixel_of(p, tap) * p->pixel_stride + at_gemm_words(g, first);
-            for (int64_t j = 0; j < columns; j += g->columns) {
-                const uint32_t *panel =
-                    panels + (p->words * p->taps * j) + words_before(p, first, tap) * g->columns;
-                for (int64_t i = 0; i < rows; i += g->rows)
-                    g->tile(count, a + i * p->pixel_stride, p->pixel_stride, panel,
-                            sums + i * p->part + j, p->part, add);
-            }
-        }
-    }
-    if (!add) memset(sums, 0, (size_t)(rows * p->part) * sizeof *sums); /* no tap sees anything */
+    if (p->taps == 0 || p->channels == 0)
+        memset(sums, 0, (size_t)(rows * p->part) * sizeof *sums); /* nothing is seen */
+    for (int64_t first = 0; first < p->channels; first += p->block)
+        (p->gemm->tile_runs ? multiply_runs : multiply_taps)(p, rows, columns, first, pixels,
+                                                             panels, sums);
 }
 
 static void store(const at_context *cx, const direct *p, const job *j, int64_t column,
@@ -365,7 +409,7 @@ static void run(at_context *cx, const direct *p)
 {
     int64_t pixels = (p->pixels + p->gemm->rows) * p->pixel_stride;
     int64_t each = round_up(pixels + AT_MAX(p->rows * p->part, p->channels), 16);
-    int64_t jobs = p->args->batch * p->d[0].jobs * p->d[1].jobs * p->d[2].jobs;
+    int64_t jobs = count_jobs(p);
     uint32_t *packed = at_scratch(cx, (size_t)(p->strip * p->words * p->taps) * sizeof *packed);
     uint32_t *own = at_scratch(cx, (size_t)(p->threads * each) * sizeof *own);
     if (packed && own) {
@@ -404,6 +448,8 @@ static void run_phases(at_context *cx, direct *p)
         }
         if (!some) continue;
         make_plan(cx, p);
+        for (int64_t tap = 0; tap < p->taps; tap++)
+            p->start[tap] = pixel_of(p, tap) * p->pixel_stride;
         for (int64_t group = 0; group < p->args->groups && at_ok(cx); group++) {
             p->first_in = group * p->in;
             p->first_out = group * p->out;
@@ -412,14 +458,22 @@ static void run_phases(at_context *cx, direct *p)
     }
 }
 
+/* bf16 with all taps at once is faster than int8 without, and more exact. */
+static const at_gemm *gemm_of(const at_context *cx, at_precision precision)
+{
+    const at_gemm *g = at_gemm_of(cx, precision), *better = at_gemm_of(cx, AT_PRECISION_BF16);
+    return precision == AT_PRECISION_INT8 && !g->tile_runs && better->tile_runs ? better : g;
+}
+
 void at_direct_conv(at_context *cx, const at_conv_args *a)
 {
     direct p = {.args = a,
-                .gemm = at_gemm_of(cx, a->precision),
+                .gemm = gemm_of(cx, a->precision),
                 .in = a->channels / a->groups,
                 .out = a->out_channels / a->groups};
     int64_t sizes = (int64_t)a->kernel[0] + a->kernel[1] + a->kernel[2];
-    int64_t *lists = at_scratch(cx, (size_t)sizes * 5 * sizeof *lists);
+    int64_t taps = (int64_t)a->kernel[0] * a->kernel[1] * a->kernel[2];
+    int64_t *lists = at_scratch(cx, (size_t)(sizes * 5 + taps) * sizeof *lists);
     float *zeros = at_scratch(cx, (size_t)p.in * sizeof *zeros);
     if (lists && zeros) {
         memset(zeros, 0, (size_t)p.in * sizeof *zeros);
@@ -430,6 +484,7 @@ void at_direct_conv(at_context *cx, const at_conv_args *a)
                                 &p.d[d].start};
             for (size_t i = 0; i < AT_COUNT(list); i++, next += a->kernel[d]) *list[i] = next;
         }
+        p.start = next;
         run_phases(cx, &p);
     }
     at_scratch_free(cx, zeros);

@@ -55,6 +55,12 @@ typedef struct at_gemm {
     void (*tile)(int64_t count, const uint32_t *a, int64_t a_stride, const uint32_t *panel,
                  float *c, int64_t c_stride, bool add);
 
+    /* NULL, or tiles of which the sums are dear to move: the same over `runs` runs of `count`
+       words in one go. Those of x start at a + start[run]; those of the panel follow each other. */
+    void (*tile_runs)(int64_t runs, int64_t count, const uint32_t *a, const int64_t *start,
+                      int64_t a_stride, const uint32_t *panel, float *c, int64_t c_stride,
+                      bool add);
+
     /* NULL: few rows are computed in the next better precision.
        sums[i][j][lanes] += x[i][.] w[j][.] lane by lane, for m rows of x and
        AT_GEMM_FEW_COLUMNS rows of w (unaligned) */

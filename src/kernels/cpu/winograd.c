@@ -8,6 +8,9 @@
    points on the register tile, each into a matrix of sums that stays in the second cache level, and
    transforms these to y. Nothing of the size of a picture is ever made.
 
+   Where a tile takes all taps at once (AMX), multiplying is so cheap that the transforms pay only
+   with FEW_CHANNELS.
+
    Transforms are in f32. x's points are sums of 4 values, a kernel's of 9 with weights up to 1, and
    y is the sum of 9 points: rounding to bf16 costs 5/3 of the error (root mean square) of the same
    sum without transform, at worst 2^-8 * 16 * sum over channels of (largest |x| of the 4x4 square *
@@ -19,6 +22,7 @@
 enum { POINTS = 16, BLOCK_ROWS = 48, PART = 128, ROW_PAD = 16, CHUNK = 64, LARGE_CHUNK = 256 };
 enum { STRIP_BYTES = 16 << 20, TILE_WORDS = 256 };
 enum { SMALL = 1 << 18 }; /* multiply-adds of a point that are not worth the transforms */
+enum { FEW_CHANNELS = 128 };
 
 typedef struct winograd {
     const at_conv_args *args;
@@ -240,7 +244,9 @@ bool at_winograd_pays(const at_context *cx, const at_conv_args *a)
     int64_t squares = at_ceil_div(a->out_size[1], 2) * at_ceil_div(a->out_size[2], 2);
     return fits && 16 * squares <= 6 * a->out_size[1] * a->out_size[2] &&
            squares * a->out_size[0] * a->batch >= 16 &&
-           squares * a->out_size[0] * a->batch * a->channels * a->out_channels > SMALL;
+           squares * a->out_size[0] * a->batch * a->channels * a->out_channels > SMALL &&
+           (!at_gemm_of(cx, AT_MIN(a->precision, AT_PRECISION_BF16))->tile_runs ||
+            a->channels <= FEW_CHANNELS);
 }
 
 void at_winograd_conv(at_context *cx, const at_conv_args *a)

@@ -61,11 +61,23 @@ static void fill_last(last_words *w, int64_t left, const uint32_t *a, int64_t a_
     __asm__ volatile("" ::: "memory");
 }
 
-static void tile(int64_t count, const uint32_t *a, int64_t a_stride, const uint32_t *panel,
-                 float *c, int64_t c_stride, bool add)
+/* One run of words. */
+static inline void add_run(int64_t count, const uint32_t *a, int64_t a_stride,
+                           const uint32_t *panel)
 {
-    int64_t a_bytes = 4 * a_stride, c_bytes = 4 * c_stride;
     const uint32_t *low = a + SIDE * a_stride;
+    for (; count >= SIDE; count -= SIDE, a += SIDE, low += SIDE, panel += SIDE * COLUMNS)
+        STEP(_tile_dpbf16ps, a, low, 4 * a_stride, panel);
+    if (!count) return;
+    last_words w;
+    fill_last(&w, count, a, a_stride, panel);
+    STEP(_tile_dpbf16ps, w.a[0], w.a[SIDE], 4 * SIDE, w.panel[0]);
+}
+
+static void tile_runs(int64_t runs, int64_t count, const uint32_t *a, const int64_t *start,
+                      int64_t a_stride, const uint32_t *panel, float *c, int64_t c_stride, bool add)
+{
+    int64_t c_bytes = 4 * c_stride;
     float *c_low = c + SIDE * c_stride;
     if (add) {
         _tile_loadd(0, c, c_bytes);
@@ -78,17 +90,18 @@ static void tile(int64_t count, const uint32_t *a, int64_t a_stride, const uint3
         _tile_zero(2);
         _tile_zero(3);
     }
-    for (; count >= SIDE; count -= SIDE, a += SIDE, low += SIDE, panel += SIDE * COLUMNS)
-        STEP(_tile_dpbf16ps, a, low, a_bytes, panel);
-    if (count) {
-        last_words w;
-        fill_last(&w, count, a, a_stride, panel);
-        STEP(_tile_dpbf16ps, w.a[0], w.a[SIDE], 4 * SIDE, w.panel[0]);
-    }
+    for (int64_t run = 0; run < runs; run++, panel += count * COLUMNS)
+        add_run(count, a + start[run], a_stride, panel);
     _tile_stored(0, c, c_bytes);
     _tile_stored(1, c + SIDE, c_bytes);
     _tile_stored(2, c_low, c_bytes);
     _tile_stored(3, c_low + SIDE, c_bytes);
+}
+
+static void tile(int64_t count, const uint32_t *a, int64_t a_stride, const uint32_t *panel,
+                 float *c, int64_t c_stride, bool add)
+{
+    tile_runs(1, count, a, (const int64_t[]){0}, a_stride, panel, c, c_stride, add);
 }
 
 at_gemm at_gemm_amxbf16(void)
@@ -100,6 +113,7 @@ at_gemm at_gemm_amxbf16(void)
     g.pass = 3072;
     g.panels = 700000;
     g.tile = tile;
+    g.tile_runs = tile_runs;
     g.begin = begin;
     g.end = end;
     return g;
