@@ -67,6 +67,12 @@ typedef struct at_lora_use {
     double text_weight; /* of the text encoders, where it is another */
 } at_lora_use;
 
+/* How the pictures look after step `step` of `steps`: `count` of them, from picture `first` on.
+   They are gone after the call. Called on the thread that works, before the progress of the step.
+ */
+typedef void (*at_preview_function)(void *user, int step, int steps, int first, int count,
+                                    at_image *const *images);
+
 /* Zeros mean the model's own values, named as the reference pipeline (Diffusers) names them. */
 typedef struct at_generate_options {
     const char *prompt;                /* UTF-8; NULL is "" */
@@ -115,6 +121,26 @@ typedef struct at_generate_options {
     int original_size[2], crop[2], target_size[2];
     int negative_original_size[2], negative_crop[2], negative_target_size[2];
     double aesthetic_score, negative_aesthetic_score; /* the refiner's; 0 is 6 and 2.5 */
+    /* A second pass at a larger size (A1111's hires fix): at hires_scale times the size, or at
+       hires_size (width, height), both rounded down to what the model takes; zeros: none. The
+       upscaler is "latent", "latent-antialiased", "latent-bicubic", "latent-bicubic-antialiased",
+       "latent-nearest", "latent-nearest-exact" (NULL: the first), or, over the decoded picture,
+       "lanczos" or "nearest". Then image to image with a strength (0: 0.7) of hires_steps (0:
+       steps), with noise from the same seeds. Not with init. */
+    double hires_scale, hires_strength;
+    int hires_size[2], hires_steps;
+    const char *hires_upscaler;
+    /* Stable Diffusion XL: another model goes on from this share of the noise (0: 0.8), as with
+       denoising_end here and denoising_start there. Of the same context. */
+    at_pipeline *refiner;
+    double refiner_switch;
+    /* Called after each so many steps and the last. NULL: never. An autoencoder that decodes the
+       previews (AutoencoderTiny; a folder or file); NULL: linear factors, so that previews are as
+       small as the latents; the model's own where there are none for its latents. */
+    at_preview_function preview;
+    void *preview_user;
+    int preview_steps; /* 0 is 1 */
+    const char *preview_vae;
     const char *latents;      /* safetensors file: `latents` [B,C,h,w] f32 in place of the seed */
     const char *save_latents; /* writes the final latents there, the same form */
 } at_generate_options;
@@ -123,7 +149,7 @@ typedef struct at_generate_options {
 typedef struct at_timings {
     double load;   /* reading and unpacking weights, since the pipeline was opened */
     double encode; /* prompts */
-    double step;   /* one denoising step, the mean */
+    double step;   /* one denoising step of all pictures, the mean over those taken */
     double decode; /* latents to pictures, all of them */
     double total;  /* of the call */
 } at_timings;

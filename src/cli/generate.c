@@ -3,6 +3,7 @@
 #include "base/threads.h"
 #include "cli/hashes.h"
 #include "cli/metadata.h"
+#include "cli/preview.h"
 #include "cli/session.h"
 #include "cli/verbs.h"
 #include "kernels/kernels.h"
@@ -81,6 +82,12 @@ static at_generate_options options_of(const cli_arguments *a)
         .denoising_end = cli_number(a, "denoising-end", 0),
         .aesthetic_score = cli_number(a, "aesthetic-score", 0),
         .negative_aesthetic_score = cli_number(a, "negative-aesthetic-score", 0),
+        .hires_upscaler = cli_text(a, "hires-upscaler", NULL),
+        .hires_strength = cli_number(a, "hires-strength", 0),
+        .hires_steps = cli_whole(a, "hires-steps", 0),
+        .refiner_switch = cli_number(a, "refiner-switch", 0),
+        .preview_steps = cli_whole(a, "preview-steps", 0),
+        .preview_vae = cli_text(a, "preview-vae", NULL),
         .latents = cli_text(a, "latents", NULL),
         .save_latents = cli_text(a, "save-latents", NULL),
     };
@@ -109,6 +116,20 @@ static const char *read_pairs(const cli_arguments *a, at_generate_options *o)
             return pairs[i].name;
     }
     return NULL;
+}
+
+/* --hires 1.5 or --hires 1024x768; false: neither. */
+static bool read_hires(const cli_arguments *a, at_generate_options *o)
+{
+    const char *text = cli_text(a, "hires", NULL);
+    int *size = o->hires_size, end = 0;
+    char *rest = NULL;
+    if (!text) return true;
+    if (sscanf(text, "%5dx%5d%n", &size[0], &size[1], &end) == 2 && !text[end])
+        return size[0] > 0 && size[1] > 0;
+    size[0] = size[1] = 0;
+    o->hires_scale = strtod(text, &rest);
+    return rest != text && !*rest && o->hires_scale >= 1 && o->hires_scale <= 16;
 }
 
 static void save(at_context *cx, const cli_settings *settings, int i, const char *name)
@@ -186,23 +207,35 @@ static char **picture_names(at_context *cx, const char *output, int count)
     return names;
 }
 
-static void generate(cli_session *s, cli_settings *settings, const at_model_files *files,
-                     const char *output)
+static void free_names(char **names, int count)
+{
+    for (int i = 0; names && i < count; i++) at_free(names[i]);
+    at_free(names);
+}
+
+/* preview: where previews go, or NULL */
+static void generate(cli_session *s, cli_settings *settings, const char *output,
+                     const char *preview)
 {
     at_context *cx = s->cx;
     double started = at_clock();
     int count = settings->given.count;
     char **names = picture_names(cx, output, count);
+    cli_preview previews = {preview ? picture_names(cx, preview, count) : NULL, count};
+    if (preview) settings->given.preview = cli_preview_save;
+    settings->given.preview_user = &previews;
     if (settings->given.save_latents) cli_check_writable(cx, settings->given.save_latents);
-    at_pipeline *pipeline = at_pipeline_load_files(cx, files);
+    at_pipeline *pipeline = at_pipeline_load_files(cx, &settings->parts);
+    if (settings->refiner) settings->given.refiner = at_pipeline_load(cx, settings->refiner);
     settings->made = at_generate_many(pipeline, &settings->given);
     settings->hashes = at_ok(cx) ? cli_adapter_hashes(cx, settings->made) : NULL;
     for (int i = 0; i < count && at_ok(cx); i++) save(cx, settings, i, names[i]);
     cli_progress_clear(&s->progress);
     at_free(settings->hashes);
     if (at_ok(cx)) report(s, settings, (const char *const *)names, at_clock() - started);
-    for (int i = 0; names && i < count; i++) at_free(names[i]);
-    at_free(names);
+    if (!at_ok(cx)) cli_preview_remove(&previews);
+    free_names(previews.names, count);
+    free_names(names, count);
 }
 
 /* The number behind the last colon of `text`, which is cut off there; false: there is none. */
@@ -281,15 +314,21 @@ static at_model_files files_of(const cli_arguments *a)
 static int run(const cli_arguments *arguments)
 {
     cli_session s;
-    at_model_files files = files_of(arguments);
+    const char *preview = cli_text(arguments, "preview", NULL);
     cli_settings settings = {
         .given = options_of(arguments),
         .model = cli_text(arguments, "model", NULL),
         .device = cli_text(arguments, "device", NULL),
+        .parts = files_of(arguments),
+        .refiner = cli_text(arguments, "refiner", NULL),
     };
     const char *output = cli_text(arguments, "output", NULL);
     if (output && !at_image_can_save(output))
         return cli_wrong("--output: %s: unknown suffix (use .png, .jpg or .webp)", output);
+    if (preview && !at_image_can_save(preview))
+        return cli_wrong("--preview: %s: unknown suffix (use .png, .jpg or .webp)", preview);
+    if (!read_hires(arguments, &settings.given))
+        return cli_wrong("--hires: a scale from 1 to 16 is needed, or a size like 1024x768");
     if (cli_seed(arguments, "seed", 0) > UINT64_MAX - (uint64_t)settings.given.count + 1)
         return cli_wrong("--seed: with --count %d the last seed would be past %llu",
                          settings.given.count, (unsigned long long)UINT64_MAX);
@@ -306,7 +345,7 @@ static int run(const cli_arguments *arguments)
         cli_given(arguments, "seed") ? cli_seed(arguments, "seed", 0) : random_seed(s.cx);
     char name[40];
     snprintf(name, sizeof name, "atelier-%llu.png", (unsigned long long)settings.given.seed);
-    generate(&s, &settings, &files, output ? output : name);
+    generate(&s, &settings, output ? output : name, preview);
     free_loras(loras, settings.given.lora_count);
     at_free(embeddings);
     return cli_session_end(&s);
@@ -409,6 +448,34 @@ static const cli_option start_options[] = {
     {0},
 };
 
+static const cli_option second_options[] = {
+    {"hires", 0, CLI_WORD, "SCALE|WxH",
+     "draw again from the picture at so many times its size, or at that size, with noise "
+     "for --hires-strength"},
+    {"hires-upscaler", 0, CLI_WORD, "NAME",
+     "latent, latent-antialiased, latent-bicubic, latent-bicubic-antialiased, latent-nearest, "
+     "latent-nearest-exact, or of the decoded picture: lanczos, nearest",
+     "latent"},
+    {"hires-strength", 0, CLI_NUMBER, "F", "how much of it is made anew", "0.7", .low = 0.000001,
+     .high = 1},
+    {"hires-steps", 0, CLI_WHOLE, "N", "steps of the second pass", "those of the first", 1, 10000},
+    {"refiner", 0, CLI_FILE, "MODEL",
+     "Stable Diffusion XL: a model that goes on where this one stops"},
+    {"refiner-switch", 0, CLI_NUMBER, "F", "from this share of the noise on", "0.8",
+     .low = 0.000001, .high = 0.999999},
+    {0},
+};
+
+static const cli_option preview_options[] = {
+    {"preview", 0, CLI_FILE, "FILE",
+     "show there how the picture looks so far; with -n above 1 numbered as the pictures are"},
+    {"preview-steps", 0, CLI_WHOLE, "N", "after each so many steps", "1", 1, 10000},
+    {"preview-vae", 0, CLI_FILE, "PATH",
+     "decode previews by this autoencoder (TAESD), a folder or a file",
+     "linear colours, as small as the latents"},
+    {0},
+};
+
 static const cli_option xl_options[] = {
     {"original-size", 0, CLI_WORD, "WxH", "the size that the picture seems to be scaled from",
      "that of the picture"},
@@ -466,6 +533,8 @@ const cli_verb cli_generate = {
     .groups = {{"Picture", picture_options},
                {"Sampling", sampling_options},
                {"Starting point and additions", start_options},
+               {"A second pass", second_options},
+               {"Previews", preview_options},
                {"Stable Diffusion XL: what it is told of the picture", xl_options},
                {"Model", cli_model_options},
                {"Parts of the model from other files", part_options},

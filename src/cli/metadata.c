@@ -111,6 +111,37 @@ static void add_start(at_context *cx, at_text *text, const at_generate_options *
     add_number(cx, text, "negative-aesthetic-score", g->negative_aesthetic_score);
 }
 
+/* A second pass, by the same model or another. */
+static void add_second(at_context *cx, at_text *text, const cli_settings *s)
+{
+    const at_generate_options *g = &s->given;
+    char digits[32];
+    if (g->hires_size[0])
+        at_text_print(cx, text, " --hires %dx%d", g->hires_size[0], g->hires_size[1]);
+    else if (g->hires_scale > 0)
+        add_option(cx, text, "hires", number_text(digits, g->hires_scale));
+    add_option(cx, text, "hires-upscaler", g->hires_upscaler);
+    add_number(cx, text, "hires-strength", g->hires_strength);
+    add_whole(cx, text, "hires-steps", (uint64_t)g->hires_steps);
+    add_option(cx, text, "refiner", s->refiner);
+    add_number(cx, text, "refiner-switch", g->refiner_switch);
+}
+
+/* The files in place of the model's own: option and path, until NULL. */
+static const char *part_of(const cli_settings *s, int i, const char **path)
+{
+    const at_model_files *f = &s->parts;
+    const struct {
+        const char *option, *path;
+    } all[] = {{"transformer", f->transformer},       {"vae", f->vae},
+               {"text-encoder", f->text_encoder},     {"text-encoder-2", f->text_encoder_2},
+               {"text-encoder-3", f->text_encoder_3}, {"tokenizer", f->tokenizer},
+               {"tokenizer-2", f->tokenizer_2},       {"tokenizer-3", f->tokenizer_3}};
+    if (i >= (int)(sizeof all / sizeof *all)) return NULL;
+    *path = all[i].path;
+    return all[i].option;
+}
+
 char *cli_settings_command(at_context *cx, const cli_settings *s, int index)
 {
     const at_generate_options *u = &s->made->used, *g = &s->given;
@@ -119,6 +150,8 @@ char *cli_settings_command(at_context *cx, const cli_settings *s, int index)
     bool one = one_by_one(s, index);
     at_text_print(cx, &text, "atelier generate");
     add_option(cx, &text, "model", s->model);
+    const char *part, *path;
+    for (int i = 0; (part = part_of(s, i, &path)); i++) add_option(cx, &text, part, path);
     add_option(cx, &text, "negative", u->negative);
     add_option(cx, &text, "prompt-2", u->prompt_2);
     add_option(cx, &text, "negative-2", u->negative_2);
@@ -152,6 +185,7 @@ char *cli_settings_command(at_context *cx, const cli_settings *s, int index)
                    number_text(digits, g->skip_layer_guidance_stop));
     }
     add_start(cx, &text, g);
+    add_second(cx, &text, s);
     if (u->prompt_syntax != AT_PROMPT_PLAIN || g->prompt_syntax == AT_PROMPT_PLAIN)
         add_option(cx, &text, "prompt-syntax", syntax_name(u->prompt_syntax));
     for (int i = 0; i < u->lora_count; i++) {
@@ -170,6 +204,26 @@ char *cli_settings_command(at_context *cx, const cli_settings *s, int index)
     return text.data;
 }
 
+/* As A1111 calls them. */
+static void add_second_parameters(at_context *cx, at_text *text, const cli_settings *s)
+{
+    const at_generate_options *u = &s->made->used;
+    bool hires = u->hires_scale > 0 || u->hires_size[0];
+    char digits[32];
+    if (hires)
+        at_text_print(cx, text, "Denoising strength: %s, ", number_text(digits, u->hires_strength));
+    if (u->hires_size[0])
+        at_text_print(cx, text, "Hires resize: %dx%d, ", u->hires_size[0], u->hires_size[1]);
+    else if (hires)
+        at_text_print(cx, text, "Hires upscale: %s, ", number_text(digits, u->hires_scale));
+    if (hires)
+        at_text_print(cx, text, "Hires steps: %d, Hires upscaler: %s, ", u->hires_steps,
+                      u->hires_upscaler ? u->hires_upscaler : "latent");
+    if (s->refiner)
+        at_text_print(cx, text, "Refiner: %s, Refiner switch at: %s, ", s->refiner,
+                      number_text(digits, u->refiner_switch));
+}
+
 char *cli_settings_parameters(at_context *cx, const cli_settings *s, int index)
 {
     const at_generate_options *u = &s->made->used;
@@ -185,6 +239,7 @@ char *cli_settings_parameters(at_context *cx, const cli_settings *s, int index)
     if (s->given.schedule) at_text_print(cx, &text, "Schedule type: %s, ", s->given.schedule);
     if (u->has_guidance)
         at_text_print(cx, &text, "CFG scale: %s, ", number_text(digits, u->guidance));
+    add_second_parameters(cx, &text, s);
     at_text_print(cx, &text, "Seed: %llu, Size: %dx%d, Model: %s, ",
                   (unsigned long long)seed_of(s, index), u->width, u->height,
                   slash && slash[1] ? slash + 1 : model);
@@ -194,6 +249,42 @@ char *cli_settings_parameters(at_context *cx, const cli_settings *s, int index)
     at_text_print(cx, &text, "RNG: %s, %sVersion: atelier %s", u->rng == AT_RNG_CUDA ? "NV" : "CPU",
                   s->hashes ? s->hashes : "", at_version());
     return text.data;
+}
+
+static void add_pair_json(cJSON *json, const char *name, const int pair[2])
+{
+    if (pair[0] || pair[1]) cJSON_AddItemToObject(json, name, cJSON_CreateIntArray(pair, 2));
+}
+
+/* What Stable Diffusion XL is told, where something else than the picture's own size is. */
+static void add_sizes_json(cJSON *json, const at_generate_options *g)
+{
+    add_pair_json(json, "original_size", g->original_size);
+    add_pair_json(json, "crop", g->crop);
+    add_pair_json(json, "target_size", g->target_size);
+    add_pair_json(json, "negative_original_size", g->negative_original_size);
+    add_pair_json(json, "negative_crop", g->negative_crop);
+    add_pair_json(json, "negative_target_size", g->negative_target_size);
+    if (g->aesthetic_score != 0)
+        cJSON_AddNumberToObject(json, "aesthetic_score", g->aesthetic_score);
+    if (g->negative_aesthetic_score != 0)
+        cJSON_AddNumberToObject(json, "negative_aesthetic_score", g->negative_aesthetic_score);
+}
+
+static void add_second_json(cJSON *json, const cli_settings *s)
+{
+    const at_generate_options *u = &s->made->used;
+    if (u->hires_scale > 0 || u->hires_size[0]) {
+        if (u->hires_scale > 0) cJSON_AddNumberToObject(json, "hires_scale", u->hires_scale);
+        add_pair_json(json, "hires_size", u->hires_size);
+        cJSON_AddStringToObject(json, "hires_upscaler",
+                                u->hires_upscaler ? u->hires_upscaler : "latent");
+        cJSON_AddNumberToObject(json, "hires_strength", u->hires_strength);
+        cJSON_AddNumberToObject(json, "hires_steps", u->hires_steps);
+    }
+    if (!s->refiner) return;
+    cJSON_AddStringToObject(json, "refiner", s->refiner);
+    cJSON_AddNumberToObject(json, "refiner_switch", u->refiner_switch);
 }
 
 static void add_text(cJSON *json, const char *name, const char *value)
@@ -260,6 +351,12 @@ cJSON *cli_settings_json(at_context *cx, const cli_settings *s, int index)
     cJSON_AddNumberToObject(json, "denoising_start", u->denoising_start);
     cJSON_AddNumberToObject(json, "denoising_end", u->denoising_end);
     add_text(json, "latents", s->given.latents);
+    add_sizes_json(json, &s->given);
+    add_second_json(json, s);
+    cJSON *parts = cJSON_AddObjectToObject(json, "parts");
+    const char *part, *path;
+    for (int i = 0; (part = part_of(s, i, &path)); i++)
+        if (path) cJSON_AddStringToObject(parts, part, path);
     cJSON_AddStringToObject(json, "device", s->device ? s->device : "auto");
     cJSON_AddStringToObject(json, "precision", at_precision_name(at_precision_of(cx)));
     char *command = cli_settings_command(cx, s, index);

@@ -13,6 +13,8 @@ typedef struct cli_settings {
     const char *model;         /* as given; NULL: the embedded default */
     const char *device;        /* as given; NULL: auto */
     char *hashes;              /* hashes.h; NULL: none */
+    at_model_files parts;      /* as given: other files than the model's */
+    const char *refiner;       /* the other model's path or name; NULL: none */
 } cli_settings;
 
 /* Of picture `index`, or of the whole run with index -1 (the first seed, and "count"). The caller

@@ -38,7 +38,7 @@ typedef struct cli_group {
 
 typedef struct cli_arguments cli_arguments;
 
-enum { CLI_GROUPS = 8 };
+enum { CLI_GROUPS = 10 };
 
 typedef struct cli_verb {
     const char *name;

@@ -4,6 +4,7 @@
 #include "models/transformers/auraflow.h"
 #include "pipelines/guidance.h"
 #include "pipelines/latent_run.h"
+#include "pipelines/preview.h"
 #include "pipelines/prompt.h"
 
 enum { SIZE = 1024, TOKENS = 256, MOST_TOKENS = 65536 };
@@ -112,19 +113,16 @@ static bool settle(at_pipeline *pipeline, at_generate_options *o, int scale)
     return true;
 }
 
-static at_generation *generate(at_pipeline *pipeline, const at_generate_options *options)
-{
-    static const at_latent_class class = {.size = sizeof(aura_flow_run),
-                                          .settle = settle,
-                                          .encode = encode,
-                                          .prepare = prepare,
-                                          .denoise = denoise};
-    return at_latent_generate(pipeline, options, &class);
-}
+static const at_latent_class latents = {.size = sizeof(aura_flow_run),
+                                        .colours = &at_colours_xl,
+                                        .settle = settle,
+                                        .encode = encode,
+                                        .prepare = prepare,
+                                        .denoise = denoise};
 
 const at_pipeline_class at_aura_flow_pipeline_class = {
     .name = "AuraFlowPipeline",
     .components =
         (const char *const[]){"tokenizer", "text_encoder", "transformer", "vae", "scheduler", NULL},
-    .generate = generate,
+    .latents = &latents,
 };

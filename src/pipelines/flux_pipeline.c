@@ -7,6 +7,7 @@
 #include "pipelines/guidance.h"
 #include "pipelines/latent_start.h"
 #include "pipelines/latents.h"
+#include "pipelines/preview.h"
 #include "pipelines/prompt.h"
 #include "pipelines/prompt_weights.h"
 
@@ -146,6 +147,11 @@ static at_latent_start pack(at_context *cx, at_latent_start s)
     return out;
 }
 
+static at_tensor *unpack(at_latent_run *r, at_tensor *x)
+{
+    return at_latents_unpack(r->cx, x, r->height, r->width);
+}
+
 static at_tensor *denoise(at_latent_run *r)
 {
     at_context *cx = r->cx;
@@ -157,7 +163,7 @@ static at_tensor *denoise(at_latent_run *r)
     f->transformer = at_pipeline_module(r->pipeline, "transformer", at_flux_transformer_class.name);
     if (r->noise) r->noise->channels_first = false; /* samplers draw packed latents */
     at_tensor *x = at_latent_steps(r, f->start.latents, predict, f->start.mask ? blend : NULL);
-    return at_latents_unpack(cx, x, r->height, r->width);
+    return unpack(r, x);
 }
 
 /* ---- the call */
@@ -178,24 +184,23 @@ static bool settle(at_pipeline *pipeline, at_generate_options *o, int scale)
            at_latent_settle(pipeline->cx, o, &defaults);
 }
 
-static at_generation *generate(at_pipeline *pipeline, const at_generate_options *options)
-{
-    static const at_latent_class class = {.size = sizeof(flux_run),
-                                          .starts = true,
-                                          .settle = settle,
-                                          .encode = encode,
-                                          .prepare = prepare,
-                                          .denoise = denoise};
-    return at_latent_generate(pipeline, options, &class);
-}
+static const at_latent_class latents = {.size = sizeof(flux_run),
+                                        .unpack = unpack,
+                                        .colours = &at_colours_flux,
+                                        .patch = PATCH,
+                                        .starts = true,
+                                        .settle = settle,
+                                        .encode = encode,
+                                        .prepare = prepare,
+                                        .denoise = denoise};
 
 static const char *const components[] = {"tokenizer",      "tokenizer_2", "text_encoder",
                                          "text_encoder_2", "transformer", "vae",
                                          "scheduler",      NULL};
 
 const at_pipeline_class at_flux_pipeline_class = {
-    .name = "FluxPipeline", .components = components, .generate = generate, .weighs = true};
+    .name = "FluxPipeline", .components = components, .latents = &latents, .weighs = true};
 const at_pipeline_class at_flux_img2img_pipeline_class = {
-    .name = "FluxImg2ImgPipeline", .components = components, .generate = generate, .weighs = true};
+    .name = "FluxImg2ImgPipeline", .components = components, .latents = &latents, .weighs = true};
 const at_pipeline_class at_flux_inpaint_pipeline_class = {
-    .name = "FluxInpaintPipeline", .components = components, .generate = generate, .weighs = true};
+    .name = "FluxInpaintPipeline", .components = components, .latents = &latents, .weighs = true};

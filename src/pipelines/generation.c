@@ -3,13 +3,14 @@
 #include "pipelines/adapters.h"
 #include "pipelines/defaults.h"
 #include "pipelines/embeddings.h"
+#include "pipelines/latent_run.h"
 #include "pipelines/prompt_loras.h"
 #include <atelier/image.h>
 
 typedef struct generation {
     at_generation made; /* first: what callers see */
     at_context *cx;
-    char *texts[13];
+    char *texts[15];
     at_lora_use *loras;
     char **embeddings;
     bool *embedding_used;
@@ -80,7 +81,8 @@ at_generation *at_generation_new(at_pipeline *pipeline, const at_generate_option
                             &g->made.used.system_prompt, &g->made.used.skip_guidance_layers,
                             &g->made.used.lora_folder,   &g->made.used.init,
                             &g->made.used.mask,          &g->made.used.prompt_2,
-                            &g->made.used.negative_2};
+                            &g->made.used.negative_2,    &g->made.used.hires_upscaler,
+                            &g->made.used.preview_vae};
     for (size_t i = 0; i < AT_COUNT(slots); i++)
         if (*slots[i]) *slots[i] = g->texts[i] = at_copy_text(cx, *slots[i]);
     copy_loras(g, used);
@@ -109,7 +111,7 @@ at_generation *at_generate_many(at_pipeline *pipeline, const at_generate_options
     bool fine = at_prompt_settle(pipeline, &own, &prompt) &&
                 at_adapters_use(pipeline, own.loras, own.lora_count) &&
                 at_embeddings_use(pipeline, own.embeddings, own.embedding_count);
-    at_generation *made = fine ? pipeline->class->generate(pipeline, &own) : NULL;
+    at_generation *made = fine ? at_latent_generate(pipeline, &own) : NULL;
     at_prompt_options_free(&prompt, &own);
     if (made) tell_embeddings(made, pipeline->embeddings);
     if (made) made->timings.total = at_clock() - started;

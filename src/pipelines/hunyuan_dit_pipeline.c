@@ -5,6 +5,7 @@
 #include "models/transformers/hunyuan_dit.h"
 #include "pipelines/guidance.h"
 #include "pipelines/latent_run.h"
+#include "pipelines/preview.h"
 #include "pipelines/prompt.h"
 #include <math.h>
 
@@ -179,19 +180,16 @@ static bool settle(at_pipeline *pipeline, at_generate_options *o, int scale)
     return true;
 }
 
-static at_generation *generate(at_pipeline *pipeline, const at_generate_options *options)
-{
-    static const at_latent_class class = {.size = sizeof(hunyuan_run),
-                                          .settle = settle,
-                                          .encode = encode,
-                                          .prepare = prepare,
-                                          .denoise = denoise};
-    return at_latent_generate(pipeline, options, &class);
-}
+static const at_latent_class latents = {.size = sizeof(hunyuan_run),
+                                        .colours = &at_colours_xl,
+                                        .settle = settle,
+                                        .encode = encode,
+                                        .prepare = prepare,
+                                        .denoise = denoise};
 
 const at_pipeline_class at_hunyuan_dit_pipeline_class = {
     .name = "HunyuanDiTPipeline",
     .components = (const char *const[]){"tokenizer", "tokenizer_2", "text_encoder",
                                         "text_encoder_2", "transformer", "vae", "scheduler", NULL},
-    .generate = generate,
+    .latents = &latents,
 };

@@ -1,10 +1,8 @@
 #include "pipelines/latent_run.h"
-#include "base/threads.h"
 #include "models/autoencoders/autoencoder.h"
-#include "pipelines/generation.h"
 #include "pipelines/latents.h"
+#include "pipelines/preview.h"
 #include "tensor/pool.h"
-#include <atelier/image.h>
 #include <unistd.h>
 
 /* ---- what a run begins with */
@@ -33,9 +31,17 @@ bool at_latent_settle(at_context *cx, at_generate_options *o, const at_latent_de
 
 at_tensor *at_latent_noise(at_latent_run *r, int64_t channels)
 {
+    at_context *cx = r->cx;
     int64_t shape[4] = {r->options->count, r->height, r->width, channels};
-    return r->options->latents ? at_latents_read(r->cx, r->options->latents, shape)
-                               : at_noise_draw(r->cx, r->noise, 4, shape);
+    if (r->options->latents && r->from) return r->from;
+    if (r->options->latents) {
+        shape[0] = r->total;
+        at_tensor *all = at_latents_read(cx, r->options->latents, shape);
+        return at_slice(cx, all, 0, r->begin, r->options->count);
+    }
+    if (r->lead) /* it goes on as in a run of its own */
+        at_noise_draw(cx, r->lead, 4, (int64_t[]){1, r->height, r->width, channels});
+    return at_noise_draw(cx, r->noise, 4, shape);
 }
 
 void at_latent_set_flow(at_latent_run *r, int64_t tokens, bool equal)
@@ -62,10 +68,12 @@ at_tensor *at_latent_steps(at_latent_run *r, at_tensor *latents, at_latent_step 
     at_scheduler *s = r->scheduler;
     if (!at_ok(cx)) return NULL;
     int first = s->index, last = r->last ? r->last : s->count;
-    at_progress(cx, "denoise", 0, last - first);
+    r->taken = last - first;
+    at_progress(cx, "denoise", 0, r->taken);
     for (int i = first; i < last && at_ok(cx); i++) {
         at_scope scope = at_scope_begin(cx);
         at_tensor *output = predict(r, at_scheduler_scale_input(cx, s, latents), i);
+        at_latent_preview(r, output, latents, i, i + 1 - first, last - first);
         latents = at_scheduler_step(cx, s, output, latents, r->noise);
         if (after) latents = after(r, latents, i);
         at_scope_end(cx, scope, &latents, NULL);
@@ -104,9 +112,11 @@ at_tensor *at_latent_unscale(const at_latent_run *r, at_tensor *latents)
     if (!vae) return NULL;
     at_autoencoder_info info = at_autoencoder_info_of(vae);
     at_tensor *a, *b;
-    if (r->normalized && normal_of(r, &info, &a, &b)) return at_add(cx, at_mul(cx, latents, a), b);
+    if (r->class->normalized && normal_of(r, &info, &a, &b))
+        return at_add(cx, at_mul(cx, latents, a), b);
+    bool unshifted = r->class->unshifted && r->options->mask;
     return at_affine(cx, latents, (float)(1.0 / info.scaling_factor),
-                     r->unshifted ? 0 : (float)info.shift_factor);
+                     unshifted ? 0 : (float)info.shift_factor);
 }
 
 at_tensor *at_latent_scale(const at_latent_run *r, at_tensor *latents, bool normalized)
@@ -133,89 +143,4 @@ bool at_latent_needs_tiles(const at_latent_run *r)
     double budget = (double)at_pool_budget(r->cx), used = (double)at_memory_used(r->cx);
     if (budget > 0 && bytes > budget - used) return true;
     return bytes > 0.5 * (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
-}
-
-static void decode(at_latent_run *r, at_tensor *latents, at_generation *made)
-{
-    at_context *cx = r->cx;
-    at_module *vae = at_latent_autoencoder(r);
-    if (!vae) return;
-    bool tiled = at_latent_needs_tiles(r);
-    at_progress(cx, "decode", 0, made->count);
-    for (int i = 0; i < made->count && at_ok(cx); i++) {
-        at_scope s = at_scope_begin(cx);
-        at_tensor *z = at_latent_unscale(r, at_slice(cx, latents, 0, i, 1));
-        at_tensor *x = at_autoencoder_decode(cx, vae, z, tiled);
-        x = at_affine(cx, at_view(cx, x, at_dim(x, 1), at_dim(x, 2), at_dim(x, 3)), 0.5f, 0.5f);
-        made->images[i] = at_image_from_tensor(cx, x);
-        at_scope_end(cx, s, NULL);
-        at_progress(cx, "decode", i + 1, made->count);
-    }
-}
-
-/* ---- the call */
-
-/* Seconds since `since`, without those spent on loading, which go to timings->load. */
-static double seconds_since(at_latent_run *r, double since, at_timings *timings)
-{
-    double loading = at_pipeline_take_load_seconds(r->pipeline);
-    timings->load += loading;
-    return at_clock() - since - loading;
-}
-
-static void run(at_latent_run *r, const at_latent_class *class, at_generation *made)
-{
-    at_timings *timings = &made->timings;
-    at_context *cx = r->cx;
-    const at_generate_options *o = r->options;
-    at_scope s = at_scope_begin(cx);
-    double since = at_clock();
-    r->scheduler = at_pipeline_scheduler(r->pipeline, o->sampler, o->schedule);
-    class->encode(r);
-    timings->encode = seconds_since(r, since, timings);
-    r->noise = at_noise_new(cx, o->rng, o->seed, o->count, true);
-    if (r->scheduler) r->scheduler->eta = o->eta;
-    class->prepare(r);
-    if (r->scheduler) made->used.sampler = r->scheduler->class->sampler;
-
-    since = at_clock();
-    at_tensor *latents = class->denoise(r);
-    timings->step = seconds_since(r, since, timings) / o->steps;
-
-    since = at_clock();
-    decode(r, latents, made);
-    timings->decode = seconds_since(r, since, timings);
-    if (o->save_latents) at_latents_write(cx, o->save_latents, latents);
-    at_scope_end(cx, s, NULL);
-}
-
-at_generation *at_latent_generate(at_pipeline *pipeline, const at_generate_options *options,
-                                  const at_latent_class *class)
-{
-    at_context *cx = pipeline->cx;
-    at_generate_options o = *options;
-    if ((o.init || o.mask) && !class->starts)
-        return at_fail(cx, AT_ERROR_UNSUPPORTED, "--init: %s makes pictures from words only",
-                       pipeline->class->name);
-    at_module *vae = at_pipeline_module_of(pipeline, "vae", at_autoencoder_classes);
-    if (!vae) return NULL;
-    int scale = at_autoencoder_info_of(vae).scale;
-    bool fine = class->settle(pipeline, &o, scale);
-    at_generation *made = fine ? at_generation_new(pipeline, &o) : NULL;
-    at_latent_run *r = made ? at_alloc(cx, 1, class->size) : NULL;
-    if (r) {
-        *r = (at_latent_run){.cx = cx,
-                             .pipeline = pipeline,
-                             .options = &made->used,
-                             .normalized = class->normalized,
-                             .height = o.height / scale,
-                             .width = o.width / scale};
-        run(r, class, made);
-        at_noise_free(r->noise);
-        at_scheduler_free(cx, r->scheduler);
-    }
-    at_free(r);
-    if (at_ok(cx)) return made;
-    at_generation_free(made);
-    return NULL;
 }

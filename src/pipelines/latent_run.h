@@ -9,13 +9,18 @@
 typedef struct at_latent_run {
     at_context *cx;
     at_pipeline *pipeline;
-    const at_generate_options *options; /* complete */
+    const struct at_latent_class *class;
+    const at_generate_options *options; /* complete; count and seed are this run's own */
+    int begin, total;                   /* its first picture of the call's total */
     int64_t height, width;              /* of the latents */
     at_scheduler *scheduler;
     at_noise *noise; /* a stream for each picture */
-    bool unshifted;  /* the picture is decoded without the autoencoder's shift_factor */
-    bool normalized; /* the class's */
-    int last;        /* the scheduler's steps end before this one; 0: all of them */
+    at_noise *lead;  /* that of the call's first picture where it is none of these, else NULL */
+    at_tensor *from; /* what an earlier run hands on: latents [B,h,w,C], clean but for a refiner's,
+                        or pictures [B,H,W,3] in -1..1; NULL: nothing */
+    bool from_pictures;
+    int last;  /* the scheduler's steps end before this one; 0: all of them */
+    int taken; /* calls of the network */
 } at_latent_run;
 
 /* What a run does between two steps of the scheduler. */
@@ -25,16 +30,19 @@ typedef struct at_latent_class {
     size_t size;     /* of the run's struct, which begins with an at_latent_run */
     bool starts;     /* also from pictures */
     bool normalized; /* latents are those of the autoencoder by its latents_mean and latents_std */
+    bool unshifted;  /* what was painted in a mask is decoded without its shift_factor */
     /* Fills in the reference's defaults and checks its limits; scale: pixels a latent. */
     bool (*settle)(at_pipeline *pipeline, at_generate_options *o, int scale);
     void (*encode)(at_latent_run *run); /* the prompts */
     /* The network and what stays the same from step to step; sets the scheduler's steps. */
     void (*prepare)(at_latent_run *run);
     at_tensor *(*denoise)(at_latent_run *run); /* -> latents [B,h,w,C], as the autoencoder codes */
+    at_tensor *(*unpack)(at_latent_run *run, at_tensor *x); /* to [B,h,w,C] of what steps take */
+    const struct at_latent_colours *colours; /* of its latents (preview.h), or NULL */
+    int patch;                               /* sides of latents are multiples of it; 0 is 1 */
 } at_latent_class;
 
-at_generation *at_latent_generate(at_pipeline *pipeline, const at_generate_options *options,
-                                  const at_latent_class *class);
+at_generation *at_latent_generate(at_pipeline *pipeline, const at_generate_options *options);
 
 /* ---- for the classes */
 

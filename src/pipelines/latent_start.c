@@ -18,9 +18,10 @@ bool at_latent_size_of_init(at_context *cx, at_generate_options *o, int unit)
            at_fail_false(cx, AT_ERROR_ARGUMENT, "%s: a side is below %d pixels", o->init, unit);
 }
 
+/* An empty name stands for what is given in memory. */
 static bool is_there(at_context *cx, const char *path)
 {
-    return !path || at_file_exists(path) ||
+    return !path || !*path || at_file_exists(path) ||
            at_fail_false(cx, AT_ERROR_FILE, "%s: no such file", path);
 }
 
@@ -161,9 +162,9 @@ static at_tensor *sample(at_context *cx, at_tensor *moments, at_noise *noise)
     return at_add(cx, mean, at_mul(cx, deviation, z));
 }
 
-/* Latents of x [1,H,W,3] in -1..1, one posterior drawn by each of the first `count` pictures'
-   streams (where the autoencoder draws). -> [count,h,w,C] */
-static at_tensor *encode(at_latent_run *r, at_tensor *x, int count, bool normalized)
+/* Latents of x [1,H,W,3] in -1..1, one posterior drawn by each of the streams (where the
+   autoencoder draws). -> [streams,h,w,C] */
+static at_tensor *encode(at_latent_run *r, at_tensor *x, at_noise streams, bool normalized)
 {
     at_context *cx = r->cx;
     at_module *vae = at_latent_autoencoder(r);
@@ -171,15 +172,22 @@ static at_tensor *encode(at_latent_run *r, at_tensor *x, int count, bool normali
     at_scope s = at_scope_begin(cx);
     at_tensor *moments = at_autoencoder_encode(cx, vae, x, at_latent_needs_tiles(r));
     bool draws = at_autoencoder_info_of(vae).draws;
-    at_tensor *out = draws ? NULL : at_prompt_repeat(cx, moments, count);
-    for (int i = 0; draws && i < count && at_ok(cx); i++) {
-        at_noise one = {r->noise->generators + i, 1, r->noise->channels_first};
+    at_tensor *out = draws ? NULL : at_prompt_repeat(cx, moments, streams.count);
+    for (int i = 0; draws && i < streams.count && at_ok(cx); i++) {
+        at_noise one = {streams.generators + i, 1, streams.channels_first};
         at_tensor *z = sample(cx, moments, &one);
         out = i ? at_join(cx, 0, out, z) : z;
     }
     out = at_latent_scale(r, out, normalized);
     at_scope_end(cx, s, &out, NULL);
     return out;
+}
+
+/* That of picture i of this run, or with i below 0 of the call's first one. */
+static at_noise stream_of(const at_latent_run *r, int i)
+{
+    const at_noise *noise = i < 0 && r->lead ? r->lead : r->noise;
+    return (at_noise){noise->generators + AT_MAX(i, 0), 1, noise->channels_first};
 }
 
 /* ---- starts */
@@ -189,14 +197,34 @@ static at_tensor *first_noise(at_latent_run *r, at_tensor *noise)
     return at_affine(r->cx, noise, (float)r->scheduler->init_noise_sigma, 0.0f);
 }
 
+/* Clean latents of a picture each, which an earlier run hands on. */
+static at_tensor *encode_handed(at_latent_run *r)
+{
+    at_context *cx = r->cx;
+    at_tensor *out = NULL;
+    if (!r->from_pictures) return r->from;
+    for (int i = 0; i < r->options->count && at_ok(cx); i++) {
+        at_tensor *x = at_slice(cx, r->from, 0, i, 1);
+        at_tensor *z = encode(r, x, stream_of(r, i), r->class->normalized);
+        out = i ? at_join(cx, 0, out, z) : z;
+    }
+    return out;
+}
+
+static at_tensor *encode_init(at_latent_run *r, bool shares)
+{
+    at_context *cx = r->cx;
+    at_tensor *x = at_affine(cx, read_picture(r, r->options->init, 3), 2.0f, -1.0f);
+    if (!at_ok(cx)) return NULL;
+    at_tensor *clean = encode(r, x, shares ? stream_of(r, -1) : *r->noise, r->class->normalized);
+    return shares ? at_prompt_repeat(cx, clean, r->options->count) : clean;
+}
+
 /* A posterior of each picture's own, or the first one's for all; then noise. */
 static at_latent_start begin_image(at_latent_run *r, int64_t channels, bool shares)
 {
     at_context *cx = r->cx;
-    at_tensor *x = at_affine(cx, read_picture(r, r->options->init, 3), 2.0f, -1.0f);
-    int count = r->options->count;
-    at_tensor *clean = encode(r, x, shares ? 1 : count, r->normalized);
-    if (shares) clean = at_prompt_repeat(cx, clean, count);
+    at_tensor *clean = r->from ? encode_handed(r) : encode_init(r, shares);
     if (r->options->denoising_start > 0) return (at_latent_start){.latents = clean};
     at_tensor *noise = at_latent_noise(r, channels);
     return (at_latent_start){
@@ -212,7 +240,8 @@ static at_latent_start begin_mask(at_latent_run *r, int64_t channels, int rules)
     bool all = o->strength >= 1.0 && !(rules & AT_START_MIXES), given = o->latents != NULL;
     at_latent_start s = {0};
     at_tensor *x = at_affine(cx, read_picture(r, o->init, 3), 2.0f, -1.0f);
-    if ((rules & AT_START_BLENDS) || (!given && !all)) s.image = encode(r, x, 1, false);
+    if ((rules & AT_START_BLENDS) || (!given && !all))
+        s.image = encode(r, x, stream_of(r, -1), false);
     s.noise = at_latent_noise(r, channels);
     if (o->denoising_start > 0)
         s.latents = at_prompt_repeat(cx, s.image, o->count);
@@ -224,7 +253,7 @@ static at_latent_start begin_mask(at_latent_run *r, int64_t channels, int rules)
                                    s.noise, r->scheduler->index);
     at_tensor *mask = read_mask(r);
     s.mask = shrink(r, mask);
-    s.masked = encode(r, at_mul(cx, x, at_affine(cx, mask, -1.0f, 1.0f)), 1, false);
+    s.masked = encode(r, at_mul(cx, x, at_affine(cx, mask, -1.0f, 1.0f)), stream_of(r, -1), false);
     return s;
 }
 

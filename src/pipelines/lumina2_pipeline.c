@@ -4,6 +4,7 @@
 #include "models/transformers/lumina2.h"
 #include "pipelines/guidance.h"
 #include "pipelines/latent_run.h"
+#include "pipelines/preview.h"
 #include "pipelines/prompt.h"
 
 enum { TOKENS = 256, MOST_TOKENS = 512, SCALE = 8, UNIT = 16, HIDDEN_STATE = -2 };
@@ -138,15 +139,12 @@ static bool settle(at_pipeline *pipeline, at_generate_options *o, int scale)
     return true;
 }
 
-static at_generation *generate(at_pipeline *pipeline, const at_generate_options *options)
-{
-    static const at_latent_class class = {.size = sizeof(lumina2_run),
-                                          .settle = settle,
-                                          .encode = encode,
-                                          .prepare = prepare,
-                                          .denoise = denoise};
-    return at_latent_generate(pipeline, options, &class);
-}
+static const at_latent_class latents = {.size = sizeof(lumina2_run),
+                                        .colours = &at_colours_flux,
+                                        .settle = settle,
+                                        .encode = encode,
+                                        .prepare = prepare,
+                                        .denoise = denoise};
 
 static const char *const COMPONENTS[] = {"tokenizer", "text_encoder", "transformer",
                                          "vae",       "scheduler",    NULL};
@@ -154,12 +152,12 @@ static const char *const COMPONENTS[] = {"tokenizer", "text_encoder", "transform
 const at_pipeline_class at_lumina2_pipeline_class = {
     .name = "Lumina2Pipeline",
     .components = COMPONENTS,
-    .generate = generate,
+    .latents = &latents,
 };
 
 /* what it was called when Lumina-Image 2.0 came out */
 const at_pipeline_class at_lumina2_text2img_pipeline_class = {
     .name = "Lumina2Text2ImgPipeline",
     .components = COMPONENTS,
-    .generate = generate,
+    .latents = &latents,
 };

@@ -62,7 +62,7 @@ static void replace_text(at_context *cx, char **text, const char *with)
 /* Any autoencoder can stand in for the model's. */
 static bool is_vae(const at_component *c)
 {
-    return strcmp(c->name, "vae") == 0;
+    return strcmp(c->name, "vae") == 0 || strcmp(c->name, AT_PREVIEW_VAE) == 0;
 }
 
 static void take(at_pipeline *p, at_component *c, const at_layout_part *part, const char *path,
@@ -109,7 +109,7 @@ static bool both_clip(const char *a, const char *b)
 /* The part of the file that can be this component: of its name, or of its class. */
 static const at_layout_part *part_for(at_layout *layout, const at_component *c)
 {
-    const at_layout_part *named = at_layout_find(layout, c->name);
+    const at_layout_part *named = at_layout_find(layout, is_vae(c) ? "vae" : c->name);
     const char *class_name = c->class_name;
     if (named && (!class_name || is_vae(c) || strcmp(named->class_name, class_name) == 0))
         return named;
@@ -178,6 +178,7 @@ static const struct {
     {"unet", "transformer"},
     {"transformer", "transformer"},
     {"vae", "vae"},
+    {AT_PREVIEW_VAE, "preview-vae"},
     {"text_encoder", "text-encoder"},
     {"text_encoder_2", "text-encoder-2"},
     {"text_encoder_3", "text-encoder-3"},
@@ -191,6 +192,17 @@ const char *at_parts_option(const char *component)
     for (size_t i = 0; i < AT_COUNT(options); i++)
         if (strcmp(options[i].component, component) == 0) return options[i].option;
     return component;
+}
+
+bool at_parts_take_preview(at_pipeline *p, const char *path)
+{
+    at_component *c = at_pipeline_component(p, AT_PREVIEW_VAE);
+    if (!c || (c->folder && strcmp(c->folder, path) == 0)) return at_ok(p->cx);
+    at_module_free(c->module);
+    c->module = NULL;
+    c->bytes = 0;
+    take_path(p, AT_PREVIEW_VAE, path);
+    return at_ok(p->cx);
 }
 
 void at_parts_take_files(at_pipeline *p, const at_model_files *files)

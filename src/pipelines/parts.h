@@ -15,6 +15,9 @@ void at_parts_take_all(at_pipeline *pipeline, at_layout *layout);
 /* Puts the files that the caller gives in the places of components. */
 void at_parts_take_files(at_pipeline *pipeline, const at_model_files *files);
 
+/* The autoencoder that makes previews from now on. */
+bool at_parts_take_preview(at_pipeline *pipeline, const char *path);
+
 /* The command line's option of a component: "text-encoder-2". */
 const char *at_parts_option(const char *component);
 

@@ -114,10 +114,12 @@ static void read_components(at_pipeline *p)
     int count = 0;
     p->class = at_ok(p->cx) ? class_of(p->cx, p->index) : NULL;
     while (p->class && p->class->components[count]) count++;
-    p->components = AT_NEW_ARRAY(p->cx, at_component, count);
-    if (p->components) p->count = count;
-    for (int i = 0; i < p->count && at_ok(p->cx); i++)
+    p->components = p->class ? AT_NEW_ARRAY(p->cx, at_component, count + 1) : NULL;
+    if (!p->components) return;
+    p->count = count + 1;
+    for (int i = 0; i < count && at_ok(p->cx); i++)
         read_component(p, &p->components[i], p->class->components[i]);
+    p->components[count].name = at_copy_text(p->cx, AT_PREVIEW_VAE);
 }
 
 at_pipeline *at_pipeline_open_files(at_context *cx, const at_model_files *files)

@@ -13,13 +13,13 @@
 typedef struct at_tokenizer at_tokenizer; /* text/tokenizer.h */
 
 typedef struct at_pipeline_class {
-    const char *name;              /* "FluxPipeline" */
-    const char *const *components; /* what it uses, until NULL; others are passed over */
-    at_generation *(*generate)(at_pipeline *pipeline, const at_generate_options *options);
-    bool weighs; /* prompts may have weights (prompt_weights.h) */
-    bool embeds; /* and textual inversions (embeddings.h) */
-    bool pairs;  /* there may be another prompt for the second text encoder */
-    bool edits;  /* and parts joined by AND, and texts that change over a run (prompt_plan.h) */
+    const char *name;                      /* "FluxPipeline" */
+    const char *const *components;         /* what it uses, until NULL; others are passed over */
+    const struct at_latent_class *latents; /* how it draws (latent_run.h) */
+    bool weighs;                           /* prompts may have weights (prompt_weights.h) */
+    bool embeds;                           /* and textual inversions (embeddings.h) */
+    bool pairs; /* there may be another prompt for the second text encoder */
+    bool edits; /* and parts joined by AND, and texts that change over a run (prompt_plan.h) */
 } at_pipeline_class;
 
 typedef struct at_component {
@@ -56,6 +56,9 @@ struct at_pipeline {
    owns it. */
 at_pipeline *at_pipeline_open(at_context *cx, const char *path);
 at_pipeline *at_pipeline_open_files(at_context *cx, const at_model_files *files);
+
+/* What is there in every pipeline besides: an autoencoder for previews, where one is given. */
+#define AT_PREVIEW_VAE "preview_vae"
 
 /* The entry of a component that the class uses; NULL: it uses none of this name. */
 at_component *at_pipeline_component(const at_pipeline *pipeline, const char *name);

@@ -7,6 +7,7 @@
 #include "pipelines/guidance.h"
 #include "pipelines/latent_run.h"
 #include "pipelines/latent_start.h"
+#include "pipelines/preview.h"
 #include "pipelines/prompt.h"
 #include "text/tokenizer.h"
 #include <stdlib.h>
@@ -202,7 +203,6 @@ static at_tensor *blend(at_latent_run *r, at_tensor *latents, int i)
 static at_tensor *denoise(at_latent_run *r)
 {
     at_latent_start *start = &own(r)->start;
-    r->unshifted = r->options->mask != NULL; /* as the reference */
     *start = at_latent_begin(r, own(r)->info.in_channels, AT_START_BLENDS);
     /* again: the autoencoder may have taken its place */
     own(r)->transformer =
@@ -244,24 +244,23 @@ static bool settle(at_pipeline *pipeline, at_generate_options *o, int scale)
     return true;
 }
 
-static at_generation *generate(at_pipeline *pipeline, const at_generate_options *options)
-{
-    static const at_latent_class class = {.size = sizeof(sd3_run),
-                                          .starts = true,
-                                          .settle = settle,
-                                          .encode = encode,
-                                          .prepare = prepare,
-                                          .denoise = denoise};
-    return at_latent_generate(pipeline, options, &class);
-}
+static const at_latent_class latents = {.size = sizeof(sd3_run),
+                                        .starts = true,
+                                        .unshifted = true, /* as the reference */
+                                        .colours = &at_colours_sd3,
+                                        .patch = 2,
+                                        .settle = settle,
+                                        .encode = encode,
+                                        .prepare = prepare,
+                                        .denoise = denoise};
 
 static const char *const components[] = {
     "tokenizer",      "tokenizer_2", "tokenizer_3", "text_encoder", "text_encoder_2",
     "text_encoder_3", "transformer", "vae",         "scheduler",    NULL};
 
 const at_pipeline_class at_stable_diffusion_3_pipeline_class = {
-    .name = "StableDiffusion3Pipeline", .components = components, .generate = generate};
+    .name = "StableDiffusion3Pipeline", .components = components, .latents = &latents};
 const at_pipeline_class at_stable_diffusion_3_img2img_pipeline_class = {
-    .name = "StableDiffusion3Img2ImgPipeline", .components = components, .generate = generate};
+    .name = "StableDiffusion3Img2ImgPipeline", .components = components, .latents = &latents};
 const at_pipeline_class at_stable_diffusion_3_inpaint_pipeline_class = {
-    .name = "StableDiffusion3InpaintPipeline", .components = components, .generate = generate};
+    .name = "StableDiffusion3InpaintPipeline", .components = components, .latents = &latents};

@@ -3,6 +3,7 @@
    the three it is, as AutoPipeline does. LatentConsistencyModelPipeline and its Img2Img go the same
    way in few steps of their own. */
 #include "models/text_encoders/clip_text.h"
+#include "pipelines/preview.h"
 #include "pipelines/prompt_weights.h"
 #include "pipelines/stable_diffusion.h"
 
@@ -42,16 +43,13 @@ static void prepare(at_latent_run *r)
     at_sd_prepare(r);
 }
 
-static at_generation *generate(at_pipeline *pipeline, const at_generate_options *options)
-{
-    static const at_latent_class class = {.size = sizeof(at_sd_run),
-                                          .starts = true,
-                                          .settle = settle,
-                                          .encode = encode,
-                                          .prepare = prepare,
-                                          .denoise = at_sd_denoise};
-    return at_latent_generate(pipeline, options, &class);
-}
+static const at_latent_class latents = {.size = sizeof(at_sd_run),
+                                        .colours = &at_colours_sd1,
+                                        .starts = true,
+                                        .settle = settle,
+                                        .encode = encode,
+                                        .prepare = prepare,
+                                        .denoise = at_sd_denoise};
 
 /* ---- latent consistency models: guidance is an input, and there is no pass without the prompt */
 
@@ -85,52 +83,48 @@ static void prepare_consistency(at_latent_run *r)
     at_sd_begin(r);
 }
 
-static at_generation *generate_consistency(at_pipeline *pipeline,
-                                           const at_generate_options *options)
-{
-    static const at_latent_class class = {.size = sizeof(at_sd_run),
-                                          .starts = true,
-                                          .settle = settle_consistency,
-                                          .encode = encode,
-                                          .prepare = prepare_consistency,
-                                          .denoise = at_sd_denoise};
-    return at_latent_generate(pipeline, options, &class);
-}
+static const at_latent_class consistency = {.size = sizeof(at_sd_run),
+                                            .colours = &at_colours_sd1,
+                                            .starts = true,
+                                            .settle = settle_consistency,
+                                            .encode = encode,
+                                            .prepare = prepare_consistency,
+                                            .denoise = at_sd_denoise};
 
 static const char *const components[] = {"tokenizer", "text_encoder", "unet",
                                          "vae",       "scheduler",    NULL};
 
 const at_pipeline_class at_stable_diffusion_pipeline_class = {.name = "StableDiffusionPipeline",
                                                               .components = components,
-                                                              .generate = generate,
+                                                              .latents = &latents,
                                                               .weighs = true,
                                                               .embeds = true,
                                                               .edits = true};
 const at_pipeline_class at_stable_diffusion_img2img_pipeline_class = {
     .name = "StableDiffusionImg2ImgPipeline",
     .components = components,
-    .generate = generate,
+    .latents = &latents,
     .weighs = true,
     .embeds = true,
     .edits = true};
 const at_pipeline_class at_stable_diffusion_inpaint_pipeline_class = {
     .name = "StableDiffusionInpaintPipeline",
     .components = components,
-    .generate = generate,
+    .latents = &latents,
     .weighs = true,
     .embeds = true,
     .edits = true};
 const at_pipeline_class at_latent_consistency_pipeline_class = {
     .name = "LatentConsistencyModelPipeline",
     .components = components,
-    .generate = generate_consistency,
+    .latents = &consistency,
     .weighs = true,
     .embeds = true,
     .edits = true};
 const at_pipeline_class at_latent_consistency_img2img_pipeline_class = {
     .name = "LatentConsistencyModelImg2ImgPipeline",
     .components = components,
-    .generate = generate_consistency,
+    .latents = &consistency,
     .weighs = true,
     .embeds = true,
     .edits = true};

@@ -2,6 +2,7 @@
    StableDiffusionXLInpaintPipeline (Diffusers): two CLIPs side by side, the second one's pooled
    text and sizes steer a UNet. */
 #include "models/text_encoders/clip_text.h"
+#include "pipelines/preview.h"
 #include "pipelines/prompt_plan.h"
 #include "pipelines/prompt_weights.h"
 #include "pipelines/stable_diffusion.h"
@@ -155,17 +156,14 @@ static bool settle(at_pipeline *pipeline, at_generate_options *o, int scale)
     return at_sd_settle(pipeline, o, scale, o->mask ? 7.5 : 5.0, o->mask ? 0.9999 : 0.3);
 }
 
-static at_generation *generate(at_pipeline *pipeline, const at_generate_options *options)
-{
-    static const at_latent_class class = {.size = sizeof(at_sd_run),
-                                          .starts = true,
-                                          .normalized = true,
-                                          .settle = settle,
-                                          .encode = encode,
-                                          .prepare = at_sd_prepare,
-                                          .denoise = at_sd_denoise};
-    return at_latent_generate(pipeline, options, &class);
-}
+static const at_latent_class latents = {.size = sizeof(at_sd_run),
+                                        .colours = &at_colours_xl,
+                                        .starts = true,
+                                        .normalized = true,
+                                        .settle = settle,
+                                        .encode = encode,
+                                        .prepare = at_sd_prepare,
+                                        .denoise = at_sd_denoise};
 
 static const char *const components[] = {
     "tokenizer", "tokenizer_2", "text_encoder", "text_encoder_2", "unet", "vae", "scheduler", NULL};
@@ -173,7 +171,7 @@ static const char *const components[] = {
 const at_pipeline_class at_stable_diffusion_xl_pipeline_class = {.name =
                                                                      "StableDiffusionXLPipeline",
                                                                  .components = components,
-                                                                 .generate = generate,
+                                                                 .latents = &latents,
                                                                  .weighs = true,
                                                                  .embeds = true,
                                                                  .pairs = true,
@@ -181,7 +179,7 @@ const at_pipeline_class at_stable_diffusion_xl_pipeline_class = {.name =
 const at_pipeline_class at_stable_diffusion_xl_img2img_pipeline_class = {
     .name = "StableDiffusionXLImg2ImgPipeline",
     .components = components,
-    .generate = generate,
+    .latents = &latents,
     .weighs = true,
     .embeds = true,
     .pairs = true,
@@ -189,7 +187,7 @@ const at_pipeline_class at_stable_diffusion_xl_img2img_pipeline_class = {
 const at_pipeline_class at_stable_diffusion_xl_inpaint_pipeline_class = {
     .name = "StableDiffusionXLInpaintPipeline",
     .components = components,
-    .generate = generate,
+    .latents = &latents,
     .weighs = true,
     .embeds = true,
     .pairs = true,

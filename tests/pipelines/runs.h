@@ -47,6 +47,7 @@ static inline void read_start(at_generate_options *o, const cJSON *c, const char
 {
     o->init = picture_of(c, "init", cases, 0);
     o->mask = picture_of(c, "mask", cases, 1);
+    read_pair(c, "hires_size", o->hires_size);
     read_pair(c, "original_size", o->original_size);
     read_pair(c, "crops_coords_top_left", o->crop);
     read_pair(c, "target_size", o->target_size);
@@ -85,6 +86,10 @@ static inline at_generate_options options_of(const cJSON *c)
         .eta = number(c, "eta"),
         .original_steps = (int)number(c, "original_inference_steps"),
         .strength = number(c, "strength"),
+        .hires_upscaler = cJSON_GetStringValue(item(c, "hires_upscaler")),
+        .hires_strength = number(c, "hires_strength"),
+        .hires_steps = (int)number(c, "hires_steps"),
+        .refiner_switch = number(c, "refiner_switch"),
         .denoising_start = number(c, "denoising_start"),
         .denoising_end = number(c, "denoising_end"),
         .aesthetic_score = number(c, "aesthetic_score"),
@@ -120,6 +125,10 @@ static inline void run_case(at_pipeline *p, const char *cases, const cJSON *c)
     at_weights *io = at_weights_open(cx, path);
     at_generate_options o = options_of(c);
     read_start(&o, c, cases);
+    if (item(c, "refiner")) {
+        snprintf(path, sizeof path, "%s/%s", cases, cJSON_GetStringValue(item(c, "refiner")));
+        o.refiner = at_pipeline_open(cx, path);
+    }
     if (is_true(c, "latents_given")) { /* the fixture's name for them is another */
         at_tensor *given = fixture(cx, io, "initial_latents_nchw");
         o.latents = in_folder("given.safetensors");
@@ -140,6 +149,7 @@ static inline void run_case(at_pipeline *p, const char *cases, const cJSON *c)
         assert_true(psnr(image, (const uint8_t *)pictures->data + i * each) >= 50.0);
     }
     at_generation_free(made);
+    at_pipeline_free(o.refiner);
     at_weights_free(io);
     at_scope_end(cx, scope, NULL);
 }

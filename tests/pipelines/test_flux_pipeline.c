@@ -21,6 +21,14 @@ static void test_pictures(void **state)
               "FluxPipeline", 6);
 }
 
+/* A second pass at a larger size */
+static void test_hires(void **state)
+{
+    (void)state;
+    run_cases(AT_FIXTURES "/pipelines/flux_tiny_dev", AT_FIXTURES "/pipelines/flux_tiny_hires",
+              "FluxPipeline", 2);
+}
+
 static void check_golden(at_pipeline *p, const cJSON *c)
 {
     char path[512];
@@ -164,9 +172,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_dev),      cmocka_unit_test(test_schnell),
-        cmocka_unit_test(test_pictures), cmocka_unit_test(test_golden),
-        cmocka_unit_test(test_seeds),    cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_defaults), cmocka_unit_test(test_tiles),
+        cmocka_unit_test(test_pictures), cmocka_unit_test(test_hires),
+        cmocka_unit_test(test_golden),   cmocka_unit_test(test_seeds),
+        cmocka_unit_test(test_refusals), cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_tiles),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -49,6 +49,18 @@ static void test_consistency(void **state)
     run_folder(AT_FIXTURES "/pipelines/lcm_tiny", "LatentConsistencyModelPipeline", 6);
 }
 
+static void test_hires(void **state)
+{
+    (void)state;
+    run_cases(TINY, TINY "_hires", "StableDiffusionPipeline", 8);
+}
+
+static void test_refined(void **state)
+{
+    (void)state;
+    run_cases(TINY_XL, TINY_XL "_refined", "StableDiffusionXLPipeline", 2);
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -79,6 +91,17 @@ static void test_refusals(void **state)
     o = small;
     o.resolution_binning = true;
     refuse(TINY_XL, &o, AT_ERROR_UNSUPPORTED, "binning");
+    o = small;
+    o.hires_scale = 2;
+    o.hires_upscaler = "R-ESRGAN 4x+";
+    refuse(TINY, &o, AT_ERROR_UNSUPPORTED, "ESRGAN");
+    o.hires_upscaler = NULL;
+    o.hires_scale = 0.5;
+    refuse(TINY, &o, AT_ERROR_ARGUMENT, "smaller");
+    o.hires_scale = 2;
+    o.init = TINY "/init.png";
+    o.strength = 1.0;
+    refuse(TINY, &o, AT_ERROR_UNSUPPORTED, "--hires");
 }
 
 /* What the reference takes for options that are left out. */
@@ -134,6 +157,8 @@ int main(void)
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_other_autoencoders),
         cmocka_unit_test(test_consistency),
+        cmocka_unit_test(test_hires),
+        cmocka_unit_test(test_refined),
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_second_call),
     };
