@@ -194,6 +194,8 @@ def build(r, kind, seed, folder):
     if kind == "lumina2":  # the root of its width, rounded by the way through the file's dtype
         embeddings = pipe.text_encoder.embed_tokens
         embeddings.embed_scale.fill_(embeddings.scalar_embed_scale)
+        rotary = pipe.text_encoder.rotary_emb  # likewise its frequencies
+        pipe.text_encoder.rotary_emb = type(rotary)(rotary.config)
     pipe.scheduler.save_pretrained(folder / "scheduler")
     pipe.save_config(folder)
     if kind == "lumina2" and r.random() < 0.5:
