@@ -1,6 +1,7 @@
 #include "adapters/targets.h"
 #include "models/layouts/flux.h"
 #include "models/layouts/lumina2.h"
+#include "models/layouts/mmdit.h"
 #include "models/layouts/stable_diffusion.h"
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +20,10 @@ static void names_of(at_module *module, at_names *names)
         at_names_flux(cx, names, module->weights, "", true);
     else if (is(module, "Lumina2Transformer2DModel"))
         at_names_lumina2(cx, names, module->weights, "", true);
+    else if (is(module, "SD3Transformer2DModel"))
+        at_names_sd3(cx, names, module->weights, "", true);
+    else if (is(module, "AuraFlowTransformer2DModel"))
+        at_names_auraflow(cx, names, module->weights, "", true);
     else if (is(module, "UNet2DConditionModel"))
         at_names_unet(cx, names, module->weights, "", true);
     else if (strncmp(module->class->name, "CLIPTextModel", 13) == 0)

@@ -1,5 +1,6 @@
 /* LoRA files in every dialect: each gives what PEFT or LyCORIS give. */
 #include "adapters/lora.h"
+#include "adapters/targets.h"
 #include "files.h"
 #include "models/text_encoders/clip_text.h"
 #include "models/transformers/flux.h"
@@ -176,6 +177,41 @@ static void test_text_encoder(void **state)
 }
 
 /* On, off, twice: without the LoRA the network is what it was, to the bit. */
+/* The names that the layers have in their makers' files; a fused one is three layers in its order.
+ */
+static void test_original_names(void **state)
+{
+    static const struct {
+        const char *network, *theirs, *ours[3];
+    } cases[] = {
+        {"sd3_medium",
+         "joint_blocks_0_x_block_attn_qkv",
+         {"transformer_blocks.0.attn.to_q", "transformer_blocks.0.attn.to_k",
+          "transformer_blocks.0.attn.to_v"}},
+        {"sd3_medium",
+         "joint_blocks_0_context_block_mlp_fc1",
+         {"transformer_blocks.0.ff_context.net.0.proj"}},
+        {"auraflow_both",
+         "double_layers_0_attn_w1q",
+         {"joint_transformer_blocks.0.attn.add_q_proj"}},
+    };
+    (void)state;
+    for (size_t i = 0; i < AT_COUNT(cases); i++) {
+        fixture_network n = open_network(cases[i].network);
+        at_targets t;
+        assert_true(at_targets_of(n.module, &t));
+        int part = at_targets_find(&t, cases[i].theirs);
+        for (int k = 0; k < 3 && cases[i].ours[k]; k++) {
+            if (part < 0) fail_msg("%s: not a layer", cases[i].theirs);
+            assert_string_equal(t.parts[part].target->name, cases[i].ours[k]);
+            part = t.parts[part].next;
+        }
+        assert_int_equal(part, -1);
+        at_targets_free(&t);
+        close_network(n);
+    }
+}
+
 static void test_restore(void **state)
 {
     (void)state;
@@ -282,6 +318,7 @@ int main(void)
         cmocka_unit_test(test_stable_diffusion),
         cmocka_unit_test(test_stable_diffusion_xl),
         cmocka_unit_test(test_text_encoder),
+        cmocka_unit_test(test_original_names),
         cmocka_unit_test(test_restore),
         cmocka_unit_test_setup_teardown(test_refused, make_folder, remove_folder),
     };
