@@ -16,7 +16,8 @@ atelier_need(ZLIB zlib)
 atelier_need(PNG libpng)
 
 foreach(pair IN ITEMS "JPEG:libjpeg" "WEBP:libwebp libwebpmux"
-        "FFMPEG:libavformat>=59.24 libavcodec libavutil libswresample")
+        "FFMPEG:libavformat>=59.24 libavcodec libavutil libswresample"
+        "SNDFILE:sndfile>=1.1" "ESPEAK:espeak-ng")
     string(REPLACE ":" ";" pair "${pair}")
     list(GET pair 0 name)
     list(GET pair 1 packages)

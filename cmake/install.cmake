@@ -24,6 +24,12 @@ set(ATELIER_LIBS_PRIVATE "-lm ${OpenMP_C_FLAGS}")
 if(FFMPEG_FOUND) # as shared libraries: what they would need when static is not installed with them
     string(APPEND ATELIER_LIBS_PRIVATE " -lavformat -lavcodec -lavutil -lswresample")
 endif()
+if(SNDFILE_FOUND) # likewise
+    string(APPEND ATELIER_LIBS_PRIVATE " -lsndfile")
+endif()
+if(ESPEAK_FOUND)
+    string(APPEND ATELIER_LIBS_PRIVATE " -lespeak-ng")
+endif()
 foreach(library IN LISTS CMAKE_DL_LIBS)
     string(APPEND ATELIER_LIBS_PRIVATE " -l${library}")
 endforeach()

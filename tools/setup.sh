@@ -24,6 +24,8 @@ library libjpeg     libjpeg-dev     libjpeg-turbo-devel  libjpeg-turbo libjpeg-t
 library libwebpmux  libwebp-dev     libwebp-devel        libwebp       libwebp-dev
 library libavformat libavformat-dev ffmpeg-free-devel    ffmpeg        ffmpeg-dev
 library libswresample libswresample-dev ffmpeg-free-devel ffmpeg       ffmpeg-dev
+library sndfile     libsndfile1-dev  libsndfile-devel    libsndfile    libsndfile-dev
+library espeak-ng   libespeak-ng-dev espeak-ng-devel     espeak-ng     espeak-ng-dev
 '
 test_needs='
 library cmocka      libcmocka-dev   libcmocka-devel      cmocka        cmocka-dev

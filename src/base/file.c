@@ -159,6 +159,11 @@ bool at_file_writer_write(at_context *cx, at_file_writer *writer, const void *da
     return true;
 }
 
+int at_file_writer_descriptor(const at_file_writer *writer)
+{
+    return writer->fd;
+}
+
 bool at_file_writer_commit(at_context *cx, at_file_writer *writer)
 {
     if (!writer) return false;

@@ -30,6 +30,8 @@ bool at_file_write(at_context *cx, const char *path, const void *data, size_t si
 typedef struct at_file_writer at_file_writer;
 at_file_writer *at_file_writer_open(at_context *cx, const char *path);
 bool at_file_writer_write(at_context *cx, at_file_writer *writer, const void *data, size_t size);
+/* For libraries that write themselves: the file that the bytes go to. */
+int at_file_writer_descriptor(const at_file_writer *writer);
 bool at_file_writer_commit(at_context *cx, at_file_writer *writer); /* frees writer either way */
 void at_file_writer_abandon(at_file_writer *writer);                /* NULL is fine */
 

@@ -4,6 +4,7 @@ The graph was made by torch.onnx.export (weight norm folded, constants merged) a
 quantize_dynamic: weights lie beside a scale and a zero point, under names of their own or of another
 weight with the same bytes. What a weight is, the node that uses it says: nodes keep their module's path.
 """
+import json
 import re
 import struct
 
@@ -169,3 +170,33 @@ def put_lstm(put, module, w, r, b):
         put(f'{module}.weight_hh_l0{end}', r[direction].T[order])
         put(f'{module}.bias_ih_l0{end}', b[direction][:4 * hidden][order])
         put(f'{module}.bias_hh_l0{end}', b[direction][4 * hidden:][order])
+
+
+def lexicon(gold, silver):
+    """The lines of a lexicon (src/text/lexicon.h) from misaki's two dictionaries, as bytes."""
+    lines = {}
+    for rating, words in ((3, silver), (4, gold)):
+        for word, said in words.items():
+            if isinstance(said, dict):
+                tags = ''.join(f'\t{tag}={ps or ""}' for tag, ps in said.items() if tag != 'DEFAULT')
+                said = (said['DEFAULT'] or '') + tags
+            if '\t' not in word and '\n' not in word:
+                lines[word.encode()] = f'\t{rating}\t{said}\n'.encode()
+    # by the bytes of the words; a tab ends a word, so shorter ones come first
+    return b''.join(word + lines[word] for word in sorted(lines))
+
+
+def write_safetensors(tensors, path):
+    """Matrices and kernels as f16, which rounds much finer than the eight bits that they come from did."""
+    header, at = {}, 0
+    tensors = {name: array.astype('<f2' if array.ndim > 1 and min(array.shape[:2]) > 1 else '<f4')
+               for name, array in tensors.items()}
+    for name, array in sorted(tensors.items()):
+        header[name] = {'dtype': 'F16' if array.dtype.itemsize == 2 else 'F32', 'shape': list(array.shape), 'data_offsets': [at, at + array.nbytes]}
+        at += array.nbytes
+    text = json.dumps(header, separators=(',', ':')).encode()
+    text += b' ' * (-len(text) % 8)
+    with open(path, 'wb') as file:
+        file.write(struct.pack('<Q', len(text)) + text)
+        for _, array in sorted(tensors.items()):
+            file.write(array.tobytes())

@@ -33,6 +33,7 @@ at_tensor *at_run_adain_block(at_context *cx, const at_adain_block *m, at_tensor
     at_tensor *y = adain(cx, &m->norm1, x, style, leaky);
     if (m->upsamples) y = at_convolve_transpose_1d(cx, &m->pool, y);
     y = at_convolve_1d(cx, &m->conv1, y);
+    at_scope_keep(cx, s, &y, NULL);
     y = adain(cx, &m->norm2, y, style, leaky);
     y = at_convolve_1d(cx, &m->conv2, y);
 
@@ -72,6 +73,7 @@ at_tensor *at_run_snake_block(at_context *cx, const at_snake_block *m, at_tensor
         at_instance_norm_options snake = {.alpha = at_view(cx, m->alpha1[i], at_dim(x, 2))};
         at_tensor *y = adain(cx, &m->adain1[i], x, style, snake);
         y = at_convolve_1d(cx, &m->convs1[i], y);
+        at_scope_keep(cx, s, &x, &y, NULL);
         snake.alpha = at_view(cx, m->alpha2[i], at_dim(x, 2));
         y = adain(cx, &m->adain2[i], y, style, snake);
         y = at_convolve_1d(cx, &m->convs2[i], y);

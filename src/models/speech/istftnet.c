@@ -37,12 +37,16 @@ static at_tensor *mean_of_blocks(at_context *cx, const at_istftnet *m, int stage
                                  at_tensor *style)
 {
     at_tensor *sum = NULL;
+    at_scope s = at_scope_begin(cx);
     for (int j = 0; j < m->kernels; j++) {
         const at_snake_block *block = &m->resblocks[stage * m->kernels + j];
         at_tensor *y = at_run_snake_block(cx, block, x, style);
         sum = j ? at_add(cx, sum, y) : y;
+        at_scope_keep(cx, s, &sum, NULL);
     }
-    return at_affine(cx, sum, 1.0f / (float)m->kernels, 0);
+    sum = at_affine(cx, sum, 1.0f / (float)m->kernels, 0);
+    at_scope_end(cx, s, &sum, NULL);
+    return sum;
 }
 
 at_tensor *at_istftnet_generate(at_context *cx, const at_istftnet *m, at_tensor *x,
@@ -55,6 +59,7 @@ at_tensor *at_istftnet_generate(at_context *cx, const at_istftnet *m, at_tensor 
     for (int i = 0; i < m->stages; i++) {
         x = at_convolve_transpose_1d(cx, &m->ups[i], at_leaky_relu(cx, x, 0.1f));
         if (i == m->stages - 1) x = reflect_left(cx, x);
+        at_scope_keep(cx, s, &x, &har, NULL);
         at_tensor *noise = at_convolve_1d(cx, &m->noise_convs[i], har);
         x = at_add(cx, x, at_run_snake_block(cx, &m->noise_res[i], noise, style));
         at_scope_keep(cx, s, &x, &har, NULL);

@@ -1,0 +1,241 @@
+#include "base/threads.h"
+#include "formats/sound_writer.h"
+#include "pipelines/kokoro/speaker.h"
+#include "text/unicode.h"
+#include <math.h>
+#include <string.h>
+
+enum { FIRST_TARGET = 45, TARGET = 160 }; /* symbols in a chunk */
+
+typedef struct job {
+    at_speaker *speaker;
+    const at_speak_options *options;
+    at_voice *voice;
+    at_generator random;
+    at_speech made;
+    at_text unknown; /* symbols that the model does not have */
+    double started;
+} job;
+
+/* ---- what is asked for */
+
+static const char *language_of(const at_speak_options *o)
+{
+    static const struct {
+        char letter;
+        const char *language;
+    } languages[] = {{'a', "en-us"}, {'b', "en-gb"}, {'e', "es"},    {'f', "fr-fr"}, {'h', "hi"},
+                     {'i', "it"},    {'j', "ja"},    {'p', "pt-br"}, {'z', "cmn"}};
+    static const char *const names[][2] = {{"en", "en-us"}, {"en-US", "en-us"}, {"en-GB", "en-gb"},
+                                           {"fr", "fr-fr"}, {"pt", "pt-br"},    {"pt-BR", "pt-br"}};
+    for (size_t i = 0; o->language && i < AT_COUNT(names); i++)
+        if (strcmp(o->language, names[i][0]) == 0) return names[i][1];
+    if (o->language) return o->language;
+    const char *voice = o->voice ? o->voice : "a", *slash = strrchr(voice, '/');
+    if (slash) voice = slash + 1;
+    for (size_t i = 0; i < AT_COUNT(languages); i++)
+        if (voice[0] == languages[i].letter && (voice[1] == 'f' || voice[1] == 'm') &&
+            voice[2] == '_')
+            return languages[i].language;
+    return "en-us";
+}
+
+/* Phonemes as they are: words with their spaces, marks apart, for the chunks. */
+static bool split_phonemes(at_context *cx, const char *text, at_utterance *out)
+{
+    const size_t n = strlen(text);
+    if (!at_utf8_valid(text, n))
+        return at_fail_false(cx, AT_ERROR_ARGUMENT, "the phonemes are not UTF-8");
+    for (size_t at = 0, next; at < n && at_ok(cx); at = next) {
+        next = at + at_utf8_size((unsigned char)text[at]);
+        bool mark = strchr(";:,.!?", text[at]) != NULL || strncmp(text + at, "—", 3) == 0 ||
+                    strncmp(text + at, "…", 3) == 0;
+        while (next < n && !mark && !strchr(" \n;:,.!?", text[next]) &&
+               strncmp(text + next, "—", 3) != 0 && strncmp(text + next, "…", 3) != 0 &&
+               next - at < 400)
+            next += at_utf8_size((unsigned char)text[next]);
+        at_spoken item = {.text = at_copy_text(cx, ""),
+                          .phonemes = at_format(cx, "%.*s", (int)(next - at), text + at)};
+        while (next < n && strchr(" \n\t\r", text[next])) {
+            item.space = true;
+            item.paragraph = item.paragraph || text[next] == '\n';
+            next++;
+        }
+        if (out->count == out->capacity) {
+            out->capacity = AT_MAX(64, out->capacity * 2);
+            at_spoken *more = at_resize(cx, out->items, (size_t)out->capacity, sizeof *more);
+            if (!more) return false;
+            out->items = more;
+        }
+        out->items[out->count++] = item;
+    }
+    return at_ok(cx);
+}
+
+static bool find_phonemes(const job *j, at_utterance *out)
+{
+    at_context *cx = j->speaker->cx;
+    const at_speak_options *o = j->options;
+    if (o->phonemes) return split_phonemes(cx, o->text, out);
+    at_phonemizer *p = at_phonemizer_open(cx, j->speaker->folder, language_of(o));
+    bool fine = at_phonemize(cx, p, o->text, strlen(o->text), out);
+    at_phonemizer_free(p);
+    return fine;
+}
+
+/* ---- a chunk */
+
+static void note_unknown(job *j, const char *symbol, size_t size)
+{
+    at_context *cx = j->speaker->cx;
+    char one[8] = "";
+    memcpy(one, symbol, AT_MIN(size, sizeof one - 1));
+    if (j->unknown.data && strstr(j->unknown.data, one)) return;
+    if (j->unknown.size < 200)
+        at_text_print(cx, &j->unknown, "%s%s", j->unknown.size ? " " : "", one);
+}
+
+/* Adds the ids of phonemes; what has none is noted. */
+static int64_t add_ids(job *j, const char *phonemes, int32_t *ids, int64_t count, int64_t most)
+{
+    for (size_t size; *phonemes && count < most; phonemes += size) {
+        int64_t id;
+        size = at_utf8_size((unsigned char)*phonemes);
+        if (at_map_get(j->speaker->symbols, phonemes, size, &id))
+            ids[count++] = (int32_t)id;
+        else
+            note_unknown(j, phonemes, size);
+    }
+    return count;
+}
+
+static bool has_sound(const char *phonemes)
+{
+    return phonemes[strspn(phonemes, " ;:,.!?\"()")] && strcmp(phonemes, "—") != 0 &&
+           strcmp(phonemes, "…") != 0 && strcmp(phonemes, "“") != 0 && strcmp(phonemes, "”") != 0;
+}
+
+/* The ids of a chunk with the zeros around them, and its phonemes; NULL where nothing sounds. */
+static at_tensor *ids_of(job *j, const at_utterance *u, at_chunk chunk, at_text *phonemes)
+{
+    at_context *cx = j->speaker->cx;
+    int64_t most = j->speaker->info.longest - 1, count = 1;
+    int32_t *ids = AT_NEW_ARRAY(cx, int32_t, most + 1);
+    bool sounds = false;
+    for (int64_t i = chunk.begin; ids && i < chunk.end; i++) {
+        const at_spoken *s = &u->items[i];
+        bool space = s->space && i + 1 < chunk.end;
+        at_text_print(cx, phonemes, "%s%s", s->phonemes, space ? " " : "");
+        sounds = sounds || has_sound(s->phonemes);
+        count = add_ids(j, s->phonemes, ids, count, most);
+        if (space) count = add_ids(j, " ", ids, count, most);
+    }
+    at_tensor *out = NULL;
+    if (ids && sounds && count > 1) out = at_from(cx, AT_I32, 2, (int64_t[]){1, count + 1}, ids);
+    at_free(ids);
+    return out;
+}
+
+/* True: go on. */
+static bool say(job *j, const at_utterance *u, at_chunk chunk)
+{
+    at_speaker *s = j->speaker;
+    at_context *cx = s->cx;
+    at_text phonemes = {0};
+    bool more = true;
+    at_scope scope = at_scope_begin(cx);
+    at_tensor *ids = ids_of(j, u, chunk, &phonemes);
+    if (ids) {
+        at_tensor *style = at_voice_style(cx, j->voice, at_dim(ids, 1) - 2);
+        double speed = j->options->speed > 0 ? j->options->speed : 1;
+        at_kokoro_plan plan = at_kokoro_plan_of(cx, s->module, ids, style, speed);
+        at_tensor *sound = at_kokoro_say(cx, s->module, &plan, style, &j->random);
+        if (at_ok(cx) && sound) {
+            if (!j->made.chunks++) j->made.first = at_clock() - j->started;
+            at_speech_chunk out = {phonemes.data, sound->data, at_elements(sound),
+                                   j->made.duration};
+            j->made.duration += (double)out.count / AT_KOKORO_RATE;
+            more = !j->options->chunk || j->options->chunk(j->options->user, &out);
+        }
+    }
+    at_scope_end(cx, scope, NULL);
+    at_text_free(&phonemes);
+    return more && at_ok(cx);
+}
+
+static void say_all(job *j, const at_utterance *u)
+{
+    at_context *cx = j->speaker->cx;
+    at_chunk chunk = {0};
+    bool first = true;
+    at_progress(cx, "speak", 0, (int)u->count);
+    for (int64_t at = 0; at_ok(cx) && at_next_chunk(u, at, first ? FIRST_TARGET : TARGET,
+                                                    j->speaker->info.longest - 2, first, &chunk);) {
+        if (!say(j, u, chunk)) break;
+        first = first && !j->made.chunks;
+        at = chunk.end;
+        at_progress(cx, "speak", (int)at, (int)u->count);
+    }
+    if (at_ok(cx) && !j->made.chunks)
+        at_fail(cx, AT_ERROR_ARGUMENT, "there is nothing to say in the text");
+    if (j->unknown.size)
+        at_log(cx, AT_LOG_WARNING, "not spoken, since the model has no such symbols: %s",
+               j->unknown.data);
+}
+
+bool at_speak(at_speaker *s, const at_speak_options *o, at_speech *info)
+{
+    if (info) *info = (at_speech){0};
+    if (!s || !at_ok(s->cx)) return false;
+    if (!o->text || !*o->text)
+        return at_fail_false(s->cx, AT_ERROR_ARGUMENT, "there is no text to speak");
+    if (o->speed != 0 && !(o->speed >= 0.25 && o->speed <= 4))
+        return at_fail_false(s->cx, AT_ERROR_ARGUMENT, "speed %g: must be from 0.25 to 4",
+                             o->speed);
+    job j = {.speaker = s, .options = o, .started = at_clock()};
+    at_utterance utterance = {0};
+    at_generator_seed(&j.random, AT_RNG_CPU, o->seed);
+    j.voice = at_voice_open(s, o->voice ? o->voice : "af_heart");
+    if (j.voice && find_phonemes(&j, &utterance)) say_all(&j, &utterance);
+    at_utterance_free(&utterance);
+    at_voice_free(j.voice);
+    at_text_free(&j.unknown);
+    j.made.load = s->load_seconds;
+    s->load_seconds = 0;
+    j.made.total = at_clock() - j.started;
+    if (info) *info = j.made;
+    return at_ok(s->cx);
+}
+
+/* ---- to files */
+
+typedef struct recording {
+    const at_speak_options *given;
+    at_sound_writer *writer;
+    at_context *cx;
+} recording;
+
+static bool record(void *user, const at_speech_chunk *chunk)
+{
+    recording *r = user;
+    return at_sound_writer_write(r->cx, r->writer, chunk->samples, chunk->count) &&
+           (!r->given->chunk || r->given->chunk(r->given->user, chunk));
+}
+
+bool at_speak_to_file(at_speaker *s, const at_speak_options *o, const char *path, at_speech *info)
+{
+    if (!s || !at_ok(s->cx)) return false;
+    recording r = {o, at_sound_writer_open(s->cx, path, AT_KOKORO_RATE), s->cx};
+    if (!r.writer) return false;
+    at_speak_options options = *o;
+    options.chunk = record;
+    options.user = &r;
+    if (at_speak(s, &options, info)) return at_sound_writer_commit(s->cx, r.writer);
+    at_sound_writer_abandon(r.writer);
+    return false;
+}
+
+bool at_speech_can_save(const char *path)
+{
+    return at_sound_can_save(path);
+}

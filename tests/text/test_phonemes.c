@@ -1,0 +1,258 @@
+/* English words and numbers against misaki and num2words (tools/reference/phonemes.py), and whole
+   texts. */
+#include "base/json.h"
+#include "text/english_numbers.h"
+#include "text/espeak.h"
+#include "text/lexicon.h"
+#include "text/phonemes.h"
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static at_context *cx;
+static char warning[512];
+
+static const char *text_at(const cJSON *list, int i)
+{
+    const cJSON *item = cJSON_GetArrayItem(list, i);
+    return cJSON_IsString(item) ? item->valuestring : NULL;
+}
+
+static double stress_of(const char *word)
+{
+    bool upper = false, lower = false;
+    for (; *word; word++) {
+        upper = upper || (*word >= 'A' && *word <= 'Z');
+        lower = lower || (*word >= 'a' && *word <= 'z');
+    }
+    return !upper ? NAN : lower ? 0.5 : 2;
+}
+
+/* What the tagger alone decides is left out: "USA" is spelled as a name there, as "read" is past.
+ */
+static void test_words(void **state)
+{
+    (void)state;
+    cJSON *json = at_json_read(cx, AT_FIXTURES "/phonemes/expected.json");
+    at_lexicon *lexicons[2] = {
+        at_lexicon_open(cx, AT_FIXTURES "/phonemes/lexicon/en-us.txt", false),
+        at_lexicon_open(cx, AT_FIXTURES "/phonemes/lexicon/en-gb.txt", true)};
+    const cJSON *words = cJSON_GetObjectItem(json, "words"), *item;
+    int count = 0, wrong = 0;
+    cJSON_ArrayForEach(item, words)
+    {
+        const char *word = text_at(item, 1), *next = text_at(item, 2), *want = text_at(item, 3);
+        at_word_context c = {.next = strcmp(next, "vowel") == 0       ? AT_NEXT_VOWEL
+                                     : strcmp(next, "consonant") == 0 ? AT_NEXT_CONSONANT
+                                                                      : AT_NEXT_NOTHING};
+        at_sounds said;
+        char text[4096] = "(none)";
+        at_lexicon_say(lexicons[cJSON_IsTrue(cJSON_GetArrayItem(item, 0))], word, stress_of(word),
+                       &c, &said);
+        if (said.count >= 0) at_sounds_text(&said, text);
+        if (strcmp(text, want ? want : "(none)") != 0) {
+            printf("%s before %s: %s, not %s\n", word, next, text, want ? want : "(none)");
+            wrong++;
+        }
+        count++;
+    }
+    assert_true(count > 500);
+    assert_int_equal(wrong, 0);
+    at_lexicon_free(lexicons[0]);
+    at_lexicon_free(lexicons[1]);
+    cJSON_Delete(json);
+}
+
+static void test_numbers(void **state)
+{
+    (void)state;
+    cJSON *json = at_json_read(cx, AT_FIXTURES "/phonemes/expected.json");
+    const cJSON *item;
+    int count = 0;
+    cJSON_ArrayForEach(item, cJSON_GetObjectItem(json, "numbers"))
+    {
+        const char *digits = text_at(item, 0), *kind = text_at(item, 1);
+        at_text said = {0};
+        at_add_number(cx, &said, digits, strlen(digits),
+                      kind[0] == 'c'   ? AT_CARDINAL
+                      : kind[0] == 'o' ? AT_ORDINAL
+                                       : AT_YEAR);
+        assert_string_equal(said.data, text_at(item, 2));
+        at_text_free(&said);
+        count++;
+    }
+    assert_true(count > 50);
+    cJSON_Delete(json);
+}
+
+static void test_tokens(void **state)
+{
+    (void)state;
+    static const char *const pairs[][2] = {
+        {"$5.20", "five dollars and twenty cents"},
+        {"$1", "one dollar"},
+        {"$0.05", "five cents"},
+        {"£3.01", "three pounds and one penny"},
+        {"$5 million", "five million dollars"},
+        {"$2.5M", "two point five million dollars"},
+        {"€1,234", "one thousand two hundred thirty four euros"},
+        {"1,234,567", "one million two hundred thirty four thousand five hundred sixty seven"},
+        {"3.14", "three point one four"},
+        {"-7", "minus seven"},
+        {"21st", "twenty first"},
+        {"1990s", "nineteen nineties"},
+        {"7:05", "seven oh five"},
+        {"3:00", "three o'clock"},
+        {"15:30", "fifteen thirty"},
+        {"2024-05-12", "May twelfth twenty twenty four"},
+        {"5/12/2024", "May twelfth twenty twenty four"},
+        {"45%", "forty five percent"},
+        {"20°C", "twenty degrees Celsius"},
+        {"007", "zero zero seven"},
+        {"1.2.3", "one dot two dot three"},
+        {"#4", "number four"},
+    };
+    for (size_t i = 0; i < AT_COUNT(pairs); i++) {
+        at_text said = {0};
+        assert_true(at_add_spoken_number(cx, &said, pairs[i][0], true));
+        assert_string_equal(said.data, pairs[i][1]);
+        at_text_free(&said);
+    }
+    at_text said = {0};
+    assert_true(at_add_spoken_number(cx, &said, "5/12/2024", false));
+    assert_string_equal(said.data, "December fifth twenty twenty four");
+    at_text_free(&said);
+    assert_false(at_add_spoken_number(cx, &said, "3D", true));
+    assert_false(at_add_spoken_number(cx, &said, "$x", true));
+    at_text_free(&said);
+}
+
+/* All phonemes of a text in one line. */
+static void spoken(const char *language, const char *text, char out[2048])
+{
+    at_phonemizer *p = at_phonemizer_open(cx, AT_FIXTURES "/phonemes", language);
+    at_utterance u = {0};
+    out[0] = 0;
+    warning[0] = 0;
+    if (!at_phonemize(cx, p, text, strlen(text), &u)) fail_msg("%s", at_error_text(cx));
+    for (int64_t i = 0; i < u.count; i++) {
+        strncat(out, u.items[i].phonemes, 2047 - strlen(out));
+        strncat(out, u.items[i].paragraph ? "|" : u.items[i].space ? " " : "", 2047 - strlen(out));
+    }
+    at_utterance_free(&u);
+    at_phonemizer_free(p);
+}
+
+static void test_texts(void **state)
+{
+    (void)state;
+    static const char *const pairs[][2] = {
+        {"Hello, world!", "həlˈO, wˈɜɹld!"},
+        {"\"Hello\"", "“həlˈO”"},
+        {"Hello (world).", "həlˈO (wˈɜɹld)."},
+        {"hello... world", "həlˈO… wˈɜɹld"},
+        {"hello -- world", "həlˈO — wˈɜɹld"},
+        {"hello - world", "həlˈO — wˈɜɹld"},
+        {"[world](/wˈʊld/) hello", "wˈʊld həlˈO"},
+        {"[hello](-2) world", "həlO wˈɜɹld"},
+        {"the world to the city", "ðə wˈɜɹld tə ðə sˈɪTi"},
+        {"hello\n\nworld", "həlˈO|wˈɜɹld"},
+        {"hello\tworld\x01", "həlˈO wˈɜɹld "},
+        {"", ""},
+        {"???", "???"},
+        {"[hello](", "(həlˈO)("},
+    };
+    char out[2048];
+    for (size_t i = 0; i < AT_COUNT(pairs); i++) {
+        spoken("en-us", pairs[i][0], out);
+        assert_string_equal(out, pairs[i][1]);
+    }
+    spoken("en-us", "hello 世界 world", out);
+    assert_string_equal(out, "həlˈO  wˈɜɹld");
+    assert_non_null(strstr(warning, "世界"));
+}
+
+/* Titles and initials end no sentence; other abbreviations may. */
+static void test_full_stops(void **state)
+{
+    (void)state;
+    char out[2048];
+    spoken("en-us", "Mr. World. Hello", out);
+    assert_string_equal(out, "mˈɪstəɹ wˈɜɹld. həlˈO");
+    spoken("en-us", "the U.S. city", out);
+    assert_null(strchr(out, '.'));
+    spoken("en-us", "the U.S.", out);
+    assert_non_null(strchr(out, '.'));
+}
+
+static void test_other_languages(void **state)
+{
+    (void)state;
+    char out[2048];
+    assert_null(at_phonemizer_open(cx, NULL, "ja"));
+    assert_int_equal(at_error_status(cx), AT_ERROR_UNSUPPORTED);
+    at_error_clear(cx);
+    if (!at_espeak_is_there()) skip();
+    assert_null(at_phonemizer_open(cx, NULL, "xx-nowhere"));
+    assert_int_equal(at_error_status(cx), AT_ERROR_UNSUPPORTED);
+    at_error_clear(cx);
+    spoken("es", "¡Hola, mundo!", out);
+    assert_string_equal(out, "ˈola, mˈundo!");
+    spoken("en-us", "grobulous", out); /* in no lexicon */
+    assert_non_null(strstr(out, "ɡɹ"));
+}
+
+/* Whatever the text is, it takes time in proportion to its length. */
+static void test_hostile_texts(void **state)
+{
+    (void)state;
+    static const char *const parts[] = {"[", "](", "[a](", "\"", ".", "'", "a.", "\xff", "1,", "-"};
+    enum { SIZE = 20000 };
+    at_phonemizer *p = at_phonemizer_open(cx, AT_FIXTURES "/phonemes", "en-us");
+    for (size_t i = 0; i < AT_COUNT(parts); i++) {
+        char *text = at_alloc(cx, SIZE + 8, 1);
+        for (size_t n = 0; n < SIZE; n += strlen(parts[i])) strcpy(text + n, parts[i]);
+        at_utterance u = {0};
+        assert_true(at_phonemize(cx, p, text, strlen(text), &u));
+        at_utterance_free(&u);
+        at_free(text);
+    }
+    at_phonemizer_free(p);
+}
+
+static void keep_warning(void *user, at_log_level level, const char *text)
+{
+    (void)user;
+    if (level == AT_LOG_WARNING) snprintf(warning, sizeof warning, "%s", text);
+}
+
+static int start(void **state)
+{
+    (void)state;
+    cx = at_context_new(&(at_context_options){.log = keep_warning});
+    return at_failed(cx);
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    at_context_free(cx);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_words),         cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_tokens),        cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_full_stops),    cmocka_unit_test(test_other_languages),
+        cmocka_unit_test(test_hostile_texts),
+    };
+    return cmocka_run_group_tests(tests, start, stop);
+}
