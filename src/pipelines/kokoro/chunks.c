@@ -21,11 +21,12 @@ static int64_t past_closing(const at_utterance *u, int64_t i)
     return i;
 }
 
-/* The end of the sentence that goes on at i; *symbols: of it. */
-static int64_t sentence_end(const at_utterance *u, int64_t i, int64_t *symbols)
+/* The end of the sentence that goes on at i, or where it is longer than `most`; *symbols: of it. */
+static int64_t sentence_end(const at_utterance *u, int64_t i, int64_t most, int64_t *symbols)
 {
     for (*symbols = 0; i < u->count; i++) {
         *symbols += symbols_of(&u->items[i]);
+        if (*symbols > most) return i + 1;
         if (u->items[i].paragraph) return i + 1;
         if (is_mark(&u->items[i], ".!?…") && u->items[i].space) return i + 1;
         if (!is_mark(&u->items[i], ".!?…")) continue;
@@ -69,7 +70,7 @@ bool at_next_chunk(const at_utterance *u, int64_t begin, int64_t target, int64_t
                    at_chunk *out)
 {
     if (begin >= u->count) return false;
-    int64_t symbols, end = sentence_end(u, begin, &symbols);
+    int64_t symbols, end = sentence_end(u, begin, most, &symbols);
     if (first && symbols > target) {
         int64_t at = cut(u, begin, end, target, true);
         for (int64_t i = at; i < end; i++) symbols -= symbols_of(&u->items[i]);
@@ -77,7 +78,7 @@ bool at_next_chunk(const at_utterance *u, int64_t begin, int64_t target, int64_t
     }
     if (symbols > most) end = cut(u, begin, end, most, false);
     while (symbols <= target && end < u->count && !u->items[end - 1].paragraph && !first) {
-        int64_t more, next = sentence_end(u, end, &more);
+        int64_t more, next = sentence_end(u, end, most, &more);
         if (symbols + more > target) break;
         symbols += more;
         end = next;
