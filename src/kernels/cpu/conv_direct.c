@@ -162,8 +162,10 @@ static void make_plan(const at_context *cx, direct *p)
     p->channels = p->gathered ? all * p->in : p->in;
     p->words = at_gemm_words(g, p->channels);
     int64_t blocks = at_ceil_div(p->channels, g->block);
-    p->block = round_up(at_ceil_div(p->channels, AT_MAX(blocks, 1)),
-                        g->scales || at_dtype_block(a->dtype) > 1 ? 256 : 32);
+    p->block =
+        round_up(at_ceil_div(p->channels, AT_MAX(blocks, 1)), g->scales ? g->scaled
+                                                              : at_dtype_block(a->dtype) > 1 ? 256
+                                                                                             : 32);
     p->pixel_stride = round_up(p->words, 16);
     if (p->pixel_stride % 64 == 0) p->pixel_stride += 16; /* rows of a tile in different sets */
     int64_t most = g->tile_runs ? RUN_ROWS : BLOCK_ROWS;
