@@ -186,6 +186,14 @@ static void run_gated_add(const at_runs *r, int64_t n, arrays *v)
 {
     r->gated_add(n, v->y, v->a[0], v->a[1], v->a[2]);
 }
+static void run_hide(const at_runs *r, int64_t n, arrays *v)
+{
+    bool seen[MOST] = {false};
+    for (int64_t i = 0; i < n; i++) seen[i] = v->a[0][i] > 0;
+    memcpy(v->y, v->a[1], (size_t)n * sizeof(float));
+    r->hide(n, v->y, seen);
+    for (int64_t i = 0; i < n; i++) v->y[i] = isinf(v->y[i]) ? 5 : v->y[i];
+}
 static void run_add_rows(const at_runs *r, int64_t n, arrays *v)
 {
     r->add_rows(3, n / 3, v->y, v->a[1], v->a[0], n / 3);
@@ -256,12 +264,30 @@ static void run_channel_sums(const at_runs *r, int64_t n, arrays *v)
 static void test_every_length(void **state)
 {
     static const loop loops[] = {
-        run_add,        run_sub,          run_mul,           run_div,
-        run_affine,     run_clamp,        run_activate,      run_activate_mul,
-        run_gated_add,  run_add_rows,     run_layer_norm,    run_layer_norm_plain,
-        run_modulate,   run_rms_norm,     run_softmax,       run_interleaved,
-        run_halves,     run_channel_norm, run_channel_snake, run_leaky,
-        run_panel_sums, run_lstm_cell,    run_channel_sums,
+        run_add,
+        run_sub,
+        run_mul,
+        run_div,
+        run_affine,
+        run_clamp,
+        run_activate,
+        run_activate_mul,
+        run_gated_add,
+        run_hide,
+        run_add_rows,
+        run_layer_norm,
+        run_layer_norm_plain,
+        run_modulate,
+        run_rms_norm,
+        run_softmax,
+        run_interleaved,
+        run_halves,
+        run_channel_norm,
+        run_channel_snake,
+        run_leaky,
+        run_panel_sums,
+        run_lstm_cell,
+        run_channel_sums,
     };
     (void)state;
     for (size_t l = 0; l < AT_COUNT(loops); l++) {

@@ -54,8 +54,12 @@ void at_attention_mask(const at_context *cx, const at_attention_args *a, int64_t
     } else if (a->bias) {
         for (int64_t j = 0; j < count; j++) scores[j] += a->bias[at + j * s[3]];
     }
-    for (int64_t j = 0; a->seen && j < count; j++)
-        if (!a->seen[at + j * s[3]]) scores[j] = -INFINITY;
+    if (a->seen && s[3] == 1) {
+        cx->kernels->runs->hide(count, scores, a->seen + at);
+    } else if (a->seen) {
+        for (int64_t j = 0; j < count; j++)
+            if (!a->seen[at + j * s[3]]) scores[j] = -INFINITY;
+    }
 }
 
 /* ---- packing */

@@ -17,6 +17,9 @@ typedef struct at_runs {
                          const float *u);
     void (*gated_add)(int64_t n, float *y, const float *x, const float *gate, const float *u);
 
+    /* y becomes -infinity where it is not seen */
+    void (*hide)(int64_t n, float *y, const bool *seen);
+
     /* y += the sum of rows of x, `stride` apart, each times its weight */
     void (*add_rows)(int64_t rows, int64_t n, float *y, const float *weights, const float *x,
                      int64_t stride);

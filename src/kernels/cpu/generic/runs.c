@@ -51,6 +51,12 @@ static void gated_add(int64_t n, float *y, const float *x, const float *gate, co
     for (int64_t i = 0; i < n; i++) y[i] = x[i] + gate[i] * u[i];
 }
 
+static void hide(int64_t n, float *y, const bool *seen)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (!seen[i]) y[i] = -INFINITY;
+}
+
 static void add_rows(int64_t rows, int64_t n, float *y, const float *weights, const float *x,
                      int64_t stride)
 {
@@ -166,6 +172,7 @@ const at_runs at_runs_generic = {
     .activate = activate,
     .activate_mul = activate_mul,
     .gated_add = gated_add,
+    .hide = hide,
     .add_rows = add_rows,
     .layer_norm = layer_norm,
     .rms_norm = rms_norm,

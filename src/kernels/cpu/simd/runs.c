@@ -86,6 +86,17 @@ static void gated_add(int64_t n, float *y, const float *x, const float *gate, co
     v_put(y + i, v_fma(v_get(gate + i, left), v_get(u + i, left), v_get(x + i, left)), left);
 }
 
+static void hide(int64_t n, float *y, const bool *seen)
+{
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        vf x = v_float(v_bytes((const uint8_t *)seen + i));
+        v_store(y + i, v_select(v_less(v_set(0), x), v_load(y + i), v_set(-INFINITY)));
+    }
+    for (; i < n; i++)
+        if (!seen[i]) y[i] = -INFINITY;
+}
+
 /* Some columns of all rows at a time: their sums stay in registers. */
 static void add_rows(int64_t rows, int64_t n, float *y, const float *weights, const float *x,
                      int64_t stride)
@@ -332,6 +343,7 @@ static const at_runs runs = {
     .activate = activate,
     .activate_mul = activate_mul,
     .gated_add = gated_add,
+    .hide = hide,
     .add_rows = add_rows,
     .layer_norm = layer_norm,
     .rms_norm = rms_norm,
