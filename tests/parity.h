@@ -15,6 +15,15 @@
 
 #include <cmocka.h>
 
+/* Whether the address sanitizer makes all slower. */
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED true
+#elif defined(__has_feature)
+#define SANITIZED __has_feature(address_sanitizer)
+#else
+#define SANITIZED false
+#endif
+
 static inline at_context *f32_context(void)
 {
     at_context *cx =

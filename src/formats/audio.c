@@ -217,6 +217,7 @@ int64_t at_audio_read(at_context *cx, at_audio *a, float *out, int64_t count)
             a->taken = a->ready = 0;
             if (a->drained) break;
             if (!decode(cx, a)) return -1;
+            continue;
         }
         int64_t some = AT_MIN(count - done, a->ready - a->taken);
         memcpy(out + done * a->channels, a->samples + a->taken * a->channels,

@@ -52,14 +52,6 @@ static void check_golden(at_pipeline *p, const cJSON *c)
     at_image_free(golden);
 }
 
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED true
-#elif defined(__has_feature)
-#define SANITIZED __has_feature(address_sanitizer)
-#else
-#define SANITIZED false
-#endif
-
 /* The embedded model's pictures; of the slow plain C kernels one is enough, and where the
    sanitizer slows them too, none. */
 static void test_golden(void **state)

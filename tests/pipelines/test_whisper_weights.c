@@ -5,6 +5,7 @@
 #include "parity.h"
 #include <atelier/transcribe.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define SPEECH AT_FIXTURES "/audio/jfk.opus"
 
@@ -58,6 +59,11 @@ int main(void)
 #ifndef AT_HAVE_FFMPEG
     return SKIPPED;
 #endif
+    const char *table = getenv("ATELIER_CPU");
+    if (SANITIZED || (table && strcmp(table, "generic") == 0)) {
+        fprintf(stderr, "skipped: plain C or the sanitizers would take minutes\n");
+        return SKIPPED;
+    }
     for (size_t i = 0; i < sizeof said / sizeof *said; i++)
         if (!is_there(said[i].model)) {
             fprintf(stderr, "skipped: no %s (tools/weights/get.py %s fetches it)\n", said[i].model,
