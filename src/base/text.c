@@ -57,3 +57,14 @@ void at_text_free(at_text *text)
     at_free(text->data);
     *text = (at_text){0};
 }
+
+bool at_ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+bool at_has_suffix(const char *text, const char *suffix)
+{
+    return at_ends_with(text, suffix) && strlen(text) > strlen(suffix);
+}

@@ -17,4 +17,8 @@ void at_text_print(at_context *cx, at_text *text, const char *format, ...) AT_PR
 void at_text_add_quoted(at_context *cx, at_text *text, const char *string);
 void at_text_free(at_text *text);
 
+bool at_ends_with(const char *text, const char *end);
+/* The same with something before it. */
+bool at_has_suffix(const char *text, const char *suffix);
+
 #endif

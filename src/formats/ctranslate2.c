@@ -1,5 +1,6 @@
 #include "formats/ctranslate2.h"
 #include "base/map.h"
+#include "base/text.h"
 #include "formats/cursor.h"
 #include <stdio.h>
 #include <string.h>
@@ -120,8 +121,7 @@ static void drop_scales(at_weight_file *file)
     int64_t kept = 0;
     for (int64_t i = 0; i < file->count; i++) {
         at_weight *w = &file->tensors[i];
-        size_t n = strlen(w->name);
-        if (n > 6 && strcmp(w->name + n - 6, "_scale") == 0)
+        if (at_has_suffix(w->name, "_scale"))
             at_free((char *)(uintptr_t)w->name);
         else
             file->tensors[kept++] = *w;

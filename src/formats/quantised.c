@@ -1,5 +1,6 @@
 #include "formats/quantised.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "tensor/blocks.h"
 #include <math.h>
 #include <stdio.h>
@@ -39,12 +40,6 @@ static const char *const suffixes[] = {
 };
 
 enum { FIRST_STATE = 9 };
-
-static bool has_suffix(const char *name, const char *suffix)
-{
-    size_t n = strlen(name), m = strlen(suffix);
-    return n > m && strcmp(name + n - m, suffix) == 0;
-}
 
 /* "X.absmax" beside "X.weight": X is `stem` bytes of the name. */
 static const at_weight *beside(const joiner *j, const char *name, size_t stem, const char *suffix)
@@ -229,12 +224,12 @@ static bool join_one(joiner *j, at_weight *w)
 {
     static const char weight[] = ".weight";
     for (size_t i = 0; i < AT_COUNT(normed); i++) {
-        if (!has_suffix(w->name, normed[i][0])) continue;
+        if (!at_has_suffix(w->name, normed[i][0])) continue;
         size_t before = strlen(w->name) - strlen(normed[i][0]);
         const at_weight *lengths = beside(j, w->name, before, normed[i][1]);
         return !lengths || join_norm(j, w, lengths, before);
     }
-    if (!has_suffix(w->name, weight)) return true;
+    if (!at_has_suffix(w->name, weight)) return true;
     size_t stem = strlen(w->name) - (sizeof weight - 1);
     for (size_t i = FIRST_STATE; i < AT_COUNT(suffixes); i++) {
         const at_weight *blob = beside(j, w->name, stem, suffixes[i]);
@@ -250,10 +245,10 @@ static bool join_one(joiner *j, at_weight *w)
 static bool is_companion(const joiner *j, const char *name)
 {
     for (size_t i = 0; i < AT_COUNT(suffixes); i++)
-        if (has_suffix(name, suffixes[i]))
+        if (at_has_suffix(name, suffixes[i]))
             return beside(j, name, strlen(name) - strlen(suffixes[i]), ".weight") != NULL;
     for (size_t i = 0; i < AT_COUNT(normed); i++)
-        if (has_suffix(name, normed[i][1]))
+        if (at_has_suffix(name, normed[i][1]))
             return beside(j, name, strlen(name) - strlen(normed[i][1]), normed[i][0]) != NULL;
     return false;
 }

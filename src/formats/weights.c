@@ -1,5 +1,6 @@
 #include "formats/weights.h"
 #include "base/map.h"
+#include "base/text.h"
 #include "formats/ctranslate2.h"
 #include "formats/gguf.h"
 #include "formats/quantised.h"
@@ -67,12 +68,6 @@ static at_weights *new_set(at_context *cx)
     if (w->by_name) return w;
     at_weights_drop(w);
     return NULL;
-}
-
-static bool has_suffix(const char *text, const char *suffix)
-{
-    size_t n = strlen(text), m = strlen(suffix);
-    return n >= m && strcmp(text + n - m, suffix) == 0;
 }
 
 /* ---- one file */
@@ -230,7 +225,7 @@ static char *find_in_folder(at_context *cx, const char *folder)
 
 static bool fill(at_context *cx, at_weights *w, const char *path)
 {
-    return has_suffix(path, ".json") ? add_index(cx, w, path) : add_single(cx, w, path);
+    return at_ends_with(path, ".json") ? add_index(cx, w, path) : add_single(cx, w, path);
 }
 
 /* Tensors that several of the file make up become one; the set has them and the rest. */

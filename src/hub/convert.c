@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/share.h"
+#include "base/text.h"
 #include "hub/convert_plan.h"
 #include "models/layouts/layout.h"
 #include "models/layouts/targets.h"
@@ -12,12 +13,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static bool has_suffix(const char *text, const char *suffix)
-{
-    size_t n = strlen(text), m = strlen(suffix);
-    return n > m && strcmp(text + n - m, suffix) == 0;
-}
 
 /* ---- a file or a folder of one network to a file */
 
@@ -324,7 +319,7 @@ bool at_convert_weights(at_context *cx, const char *in, const char *out,
                         const at_convert_options *options)
 {
     if (!at_ok(cx)) return false;
-    bool file = has_suffix(out, ".safetensors") || has_suffix(out, ".gguf");
+    bool file = at_has_suffix(out, ".safetensors") || at_has_suffix(out, ".gguf");
     char *path = at_path_join(cx, in, "model_index.json");
     cJSON *index = path && at_file_exists(path) ? at_json_read(cx, path) : NULL;
     if (!at_ok(cx))

@@ -1,6 +1,7 @@
 #include "pipelines/embeddings.h"
 #include "adapters/textual_inversion.h"
 #include "models/text_encoders/clip_text.h"
+#include "pipelines/latent_run.h"
 #include "text/tokenizer.h"
 #include <ctype.h>
 #include <string.h>
@@ -85,7 +86,7 @@ bool at_embeddings_use(at_pipeline *p, const char *const *paths, int count)
 {
     at_context *cx = p->cx;
     if (!at_ok(cx)) return false;
-    if (count && !p->class->embeds)
+    if (count && !p->class->latents->embeds)
         return at_fail_false(cx, AT_ERROR_UNSUPPORTED, "--embedding: %s takes none",
                              p->class->name);
     if (!p->embeddings && count) p->embeddings = AT_NEW(cx, at_embeddings);

@@ -189,6 +189,7 @@ static const at_latent_class latents = {.size = sizeof(flux_run),
                                         .colours = &at_colours_flux,
                                         .patch = PATCH,
                                         .starts = true,
+                                        .weighs = true,
                                         .settle = settle,
                                         .encode = encode,
                                         .prepare = prepare,
@@ -199,8 +200,8 @@ static const char *const components[] = {"tokenizer",      "tokenizer_2", "text_
                                          "scheduler",      NULL};
 
 const at_pipeline_class at_flux_pipeline_class = {
-    .name = "FluxPipeline", .components = components, .latents = &latents, .weighs = true};
+    .name = "FluxPipeline", .components = components, .latents = &latents};
 const at_pipeline_class at_flux_img2img_pipeline_class = {
-    .name = "FluxImg2ImgPipeline", .components = components, .latents = &latents, .weighs = true};
+    .name = "FluxImg2ImgPipeline", .components = components, .latents = &latents};
 const at_pipeline_class at_flux_inpaint_pipeline_class = {
-    .name = "FluxInpaintPipeline", .components = components, .latents = &latents, .weighs = true};
+    .name = "FluxInpaintPipeline", .components = components, .latents = &latents};

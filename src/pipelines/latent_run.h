@@ -31,6 +31,10 @@ typedef struct at_latent_class {
     bool starts;     /* also from pictures */
     bool normalized; /* latents are those of the autoencoder by its latents_mean and latents_std */
     bool unshifted;  /* what was painted in a mask is decoded without its shift_factor */
+    bool weighs;     /* prompts may have weights (prompt_weights.h) */
+    bool embeds;     /* and textual inversions (embeddings.h) */
+    bool pairs;      /* there may be another prompt for the second text encoder */
+    bool edits;      /* parts joined by AND, and texts that change over a run (prompt_plan.h) */
     /* Fills in the reference's defaults and checks its limits; scale: pixels a latent. */
     bool (*settle)(at_pipeline *pipeline, at_generate_options *o, int scale);
     void (*encode)(at_latent_run *run); /* the prompts */

@@ -16,10 +16,6 @@ typedef struct at_pipeline_class {
     const char *name;                      /* "FluxPipeline" */
     const char *const *components;         /* what it uses, until NULL; others are passed over */
     const struct at_latent_class *latents; /* how it draws (latent_run.h) */
-    bool weighs;                           /* prompts may have weights (prompt_weights.h) */
-    bool embeds;                           /* and textual inversions (embeddings.h) */
-    bool pairs; /* there may be another prompt for the second text encoder */
-    bool edits; /* and parts joined by AND, and texts that change over a run (prompt_plan.h) */
 } at_pipeline_class;
 
 typedef struct at_component {

@@ -1,5 +1,6 @@
 #include "pipelines/prompt_loras.h"
 #include "base/file.h"
+#include "pipelines/latent_run.h"
 #include "pipelines/prompt_plan.h"
 #include <string.h>
 
@@ -58,7 +59,8 @@ static bool add_loras(at_pipeline *p, at_generate_options *o, const at_prompt_li
 /* What changes over a run needs a pipeline that asks for it at each step. */
 static bool check_edits(at_pipeline *p, const char *prompt, bool joined)
 {
-    const char *edits = p->class->edits || !prompt ? NULL : at_prompt_edits(p->cx, prompt, joined);
+    const char *edits =
+        p->class->latents->edits || !prompt ? NULL : at_prompt_edits(p->cx, prompt, joined);
     if (!edits) return at_ok(p->cx);
     return at_fail_false(p->cx, AT_ERROR_UNSUPPORTED,
                          "the prompt: %s has no %s (write it without, or give --prompt-syntax "
@@ -96,10 +98,10 @@ bool at_prompt_settle(at_pipeline *p, at_generate_options *o, at_prompt_options 
 {
     at_context *cx = p->cx;
     bool asked = o->prompt_syntax == AT_PROMPT_A1111 || o->prompt_syntax == AT_PROMPT_COMFY;
-    if ((o->prompt_2 || o->negative_2) && !p->class->pairs)
+    if ((o->prompt_2 || o->negative_2) && !p->class->latents->pairs)
         return at_fail_false(cx, AT_ERROR_UNSUPPORTED, "--%s: %s has none",
                              o->prompt_2 ? "prompt-2" : "negative-2", p->class->name);
-    if (asked && !p->class->weighs)
+    if (asked && !p->class->latents->weighs)
         return at_fail_false(cx, AT_ERROR_UNSUPPORTED,
                              "%s takes plain prompts (leave out --prompt-syntax)", p->class->name);
     if (o->prompt_syntax == AT_PROMPT_AUTO) {
@@ -108,7 +110,7 @@ bool at_prompt_settle(at_pipeline *p, at_generate_options *o, at_prompt_options 
         o->prompt_syntax = meant ? AT_PROMPT_A1111 : AT_PROMPT_PLAIN;
     }
     if (o->prompt_syntax != AT_PROMPT_A1111) return at_ok(cx);
-    if (!p->class->weighs) {
+    if (!p->class->latents->weighs) {
         if (!o->prompt || !strstr(o->prompt, "<lora:"))
             at_log(cx, AT_LOG_WARNING, "%s takes weights in a prompt as plain text",
                    p->class->name);

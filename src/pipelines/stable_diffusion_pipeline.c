@@ -46,6 +46,9 @@ static void prepare(at_latent_run *r)
 static const at_latent_class latents = {.size = sizeof(at_sd_run),
                                         .colours = &at_colours_sd1,
                                         .starts = true,
+                                        .weighs = true,
+                                        .embeds = true,
+                                        .edits = true,
                                         .settle = settle,
                                         .encode = encode,
                                         .prepare = prepare,
@@ -86,6 +89,9 @@ static void prepare_consistency(at_latent_run *r)
 static const at_latent_class consistency = {.size = sizeof(at_sd_run),
                                             .colours = &at_colours_sd1,
                                             .starts = true,
+                                            .weighs = true,
+                                            .embeds = true,
+                                            .edits = true,
                                             .settle = settle_consistency,
                                             .encode = encode,
                                             .prepare = prepare_consistency,
@@ -94,37 +100,15 @@ static const at_latent_class consistency = {.size = sizeof(at_sd_run),
 static const char *const components[] = {"tokenizer", "text_encoder", "unet",
                                          "vae",       "scheduler",    NULL};
 
-const at_pipeline_class at_stable_diffusion_pipeline_class = {.name = "StableDiffusionPipeline",
-                                                              .components = components,
-                                                              .latents = &latents,
-                                                              .weighs = true,
-                                                              .embeds = true,
-                                                              .edits = true};
+const at_pipeline_class at_stable_diffusion_pipeline_class = {
+    .name = "StableDiffusionPipeline", .components = components, .latents = &latents};
 const at_pipeline_class at_stable_diffusion_img2img_pipeline_class = {
-    .name = "StableDiffusionImg2ImgPipeline",
-    .components = components,
-    .latents = &latents,
-    .weighs = true,
-    .embeds = true,
-    .edits = true};
+    .name = "StableDiffusionImg2ImgPipeline", .components = components, .latents = &latents};
 const at_pipeline_class at_stable_diffusion_inpaint_pipeline_class = {
-    .name = "StableDiffusionInpaintPipeline",
-    .components = components,
-    .latents = &latents,
-    .weighs = true,
-    .embeds = true,
-    .edits = true};
+    .name = "StableDiffusionInpaintPipeline", .components = components, .latents = &latents};
 const at_pipeline_class at_latent_consistency_pipeline_class = {
-    .name = "LatentConsistencyModelPipeline",
-    .components = components,
-    .latents = &consistency,
-    .weighs = true,
-    .embeds = true,
-    .edits = true};
+    .name = "LatentConsistencyModelPipeline", .components = components, .latents = &consistency};
 const at_pipeline_class at_latent_consistency_img2img_pipeline_class = {
     .name = "LatentConsistencyModelImg2ImgPipeline",
     .components = components,
-    .latents = &consistency,
-    .weighs = true,
-    .embeds = true,
-    .edits = true};
+    .latents = &consistency};

@@ -160,6 +160,10 @@ static const at_latent_class latents = {.size = sizeof(at_sd_run),
                                         .colours = &at_colours_xl,
                                         .starts = true,
                                         .normalized = true,
+                                        .weighs = true,
+                                        .embeds = true,
+                                        .pairs = true,
+                                        .edits = true,
                                         .settle = settle,
                                         .encode = encode,
                                         .prepare = at_sd_prepare,
@@ -168,27 +172,9 @@ static const at_latent_class latents = {.size = sizeof(at_sd_run),
 static const char *const components[] = {
     "tokenizer", "tokenizer_2", "text_encoder", "text_encoder_2", "unet", "vae", "scheduler", NULL};
 
-const at_pipeline_class at_stable_diffusion_xl_pipeline_class = {.name =
-                                                                     "StableDiffusionXLPipeline",
-                                                                 .components = components,
-                                                                 .latents = &latents,
-                                                                 .weighs = true,
-                                                                 .embeds = true,
-                                                                 .pairs = true,
-                                                                 .edits = true};
+const at_pipeline_class at_stable_diffusion_xl_pipeline_class = {
+    .name = "StableDiffusionXLPipeline", .components = components, .latents = &latents};
 const at_pipeline_class at_stable_diffusion_xl_img2img_pipeline_class = {
-    .name = "StableDiffusionXLImg2ImgPipeline",
-    .components = components,
-    .latents = &latents,
-    .weighs = true,
-    .embeds = true,
-    .pairs = true,
-    .edits = true};
+    .name = "StableDiffusionXLImg2ImgPipeline", .components = components, .latents = &latents};
 const at_pipeline_class at_stable_diffusion_xl_inpaint_pipeline_class = {
-    .name = "StableDiffusionXLInpaintPipeline",
-    .components = components,
-    .latents = &latents,
-    .weighs = true,
-    .embeds = true,
-    .pairs = true,
-    .edits = true};
+    .name = "StableDiffusionXLInpaintPipeline", .components = components, .latents = &latents};

@@ -1,4 +1,5 @@
 #include "text/lexicon.h"
+#include "base/text.h"
 #include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
@@ -281,39 +282,33 @@ static bool stem_is_known(const at_lexicon *l, const char *word, size_t cut, con
     return is_known(l, stem);
 }
 
-static bool ends_with(const char *word, const char *end)
-{
-    size_t n = strlen(word), m = strlen(end);
-    return n >= m && strcmp(word + n - m, end) == 0;
-}
-
 static bool find_stem_s(const at_lexicon *l, const char *word, char *stem)
 {
     size_t n = strlen(word);
     if (n < 3 || word[n - 1] != 's') return false;
-    if (!ends_with(word, "ss") && stem_is_known(l, word, 1, "", stem)) return true;
-    bool es = n > 4 && ends_with(word, "es") && !ends_with(word, "ies");
-    if ((ends_with(word, "'s") || es) && stem_is_known(l, word, 2, "", stem)) return true;
-    return n > 4 && ends_with(word, "ies") && stem_is_known(l, word, 3, "y", stem);
+    if (!at_ends_with(word, "ss") && stem_is_known(l, word, 1, "", stem)) return true;
+    bool es = n > 4 && at_ends_with(word, "es") && !at_ends_with(word, "ies");
+    if ((at_ends_with(word, "'s") || es) && stem_is_known(l, word, 2, "", stem)) return true;
+    return n > 4 && at_ends_with(word, "ies") && stem_is_known(l, word, 3, "y", stem);
 }
 
 static bool find_stem_ed(const at_lexicon *l, const char *word, char *stem)
 {
     size_t n = strlen(word);
     if (n < 4 || word[n - 1] != 'd') return false;
-    if (!ends_with(word, "dd") && stem_is_known(l, word, 1, "", stem)) return true;
-    return n > 4 && ends_with(word, "ed") && !ends_with(word, "eed") &&
+    if (!at_ends_with(word, "dd") && stem_is_known(l, word, 1, "", stem)) return true;
+    return n > 4 && at_ends_with(word, "ed") && !at_ends_with(word, "eed") &&
            stem_is_known(l, word, 2, "", stem);
 }
 
 static bool find_stem_ing(const at_lexicon *l, const char *word, char *stem)
 {
     size_t n = strlen(word);
-    if (n < 5 || !ends_with(word, "ing")) return false;
+    if (n < 5 || !at_ends_with(word, "ing")) return false;
     if (n > 5 && stem_is_known(l, word, 3, "", stem)) return true;
     if (stem_is_known(l, word, 3, "e", stem)) return true;
     bool doubled = n > 5 && word[n - 4] == word[n - 5] && strchr("bcdgklmnprstvxz", word[n - 4]);
-    return n > 5 && (doubled || ends_with(word, "cking")) && stem_is_known(l, word, 4, "", stem);
+    return n > 5 && (doubled || at_ends_with(word, "cking")) && stem_is_known(l, word, 4, "", stem);
 }
 
 /* With one of the three endings. */
@@ -422,7 +417,7 @@ void at_lexicon_say(const at_lexicon *l, const char *word, double stress, const 
     size_t n = strlen(word);
     if (is_known(l, word))
         say_known(l, word, stress, c, out);
-    else if (ends_with(word, "s'") && stem_is_known(l, word, 2, "'s", stem))
+    else if (at_ends_with(word, "s'") && stem_is_known(l, word, 2, "'s", stem))
         say_known(l, stem, stress, c, out);
     else if (n > 1 && word[n - 1] == '\'' && stem_is_known(l, word, 1, "", stem))
         say_known(l, stem, stress, c, out);

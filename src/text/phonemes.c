@@ -51,9 +51,8 @@ void at_utterance_free(at_utterance *u)
     *u = (at_utterance){0};
 }
 
-/* Takes both texts. */
-static bool add_spoken(at_context *cx, at_utterance *u, char *text, char *phonemes, bool space,
-                       bool paragraph)
+bool at_utterance_add(at_context *cx, at_utterance *u, char *text, char *phonemes, bool space,
+                      bool paragraph)
 {
     if (u->count == u->capacity) {
         int64_t capacity = AT_MAX(64, u->capacity * 2);
@@ -87,8 +86,8 @@ static bool add_clause(at_context *cx, const at_phonemizer *p, const at_speech_p
         bool last = !space;
         char *text = at_copy_text(cx, at == said.data ? words.data : "");
         char *one = space ? at_format(cx, "%.*s", (int)(space - at), at) : at_copy_text(cx, at);
-        fine =
-            add_spoken(cx, out, text, one, last ? end[-1].space : true, last && end[-1].paragraph);
+        fine = at_utterance_add(cx, out, text, one, last ? end[-1].space : true,
+                                last && end[-1].paragraph);
         at = last ? NULL : space + 1;
     }
     at_text_free(&words);
@@ -110,8 +109,8 @@ static bool by_espeak(at_context *cx, const at_phonemizer *p, at_speech_pieces *
             i = end;
             continue;
         }
-        add_spoken(cx, out, at_copy_text(cx, piece->text), at_copy_text(cx, piece->phonemes),
-                   piece->space, piece->paragraph);
+        at_utterance_add(cx, out, at_copy_text(cx, piece->text), at_copy_text(cx, piece->phonemes),
+                         piece->space, piece->paragraph);
         i++;
     }
     return at_ok(cx);
@@ -125,7 +124,8 @@ static bool by_lexicon(at_context *cx, const at_phonemizer *p, at_speech_pieces 
     bool fine = at_english_phonemes(cx, p->lexicon, british, pieces, &missed);
     for (int64_t i = 0; fine && i < pieces->count; i++) {
         at_speech_piece *piece = &pieces->items[i];
-        fine = add_spoken(cx, out, piece->text, piece->phonemes, piece->space, piece->paragraph);
+        fine =
+            at_utterance_add(cx, out, piece->text, piece->phonemes, piece->space, piece->paragraph);
         piece->text = piece->phonemes = NULL;
     }
     if (missed.size)

@@ -32,6 +32,9 @@ typedef struct at_utterance {
    in a warning. False and the error on failure. */
 bool at_phonemize(at_context *cx, const at_phonemizer *phonemizer, const char *text, size_t size,
                   at_utterance *out);
+/* Takes both texts, which are freed on failure. */
+bool at_utterance_add(at_context *cx, at_utterance *u, char *text, char *phonemes, bool space,
+                      bool paragraph);
 void at_utterance_free(at_utterance *utterance);
 
 #endif

@@ -49,6 +49,7 @@ void at_tokenizer_free(at_tokenizer *tokenizer); /* NULL is fine */
    unknown token in the vocabulary, a pattern that is too complex) or there is no memory. */
 bool at_tokenizer_encode(at_context *cx, const at_tokenizer *tokenizer, const char *text,
                          size_t size, const at_encode_options *options, at_ids *out);
+void at_ids_add(at_context *cx, at_ids *ids, int32_t id);
 void at_ids_free(at_ids *ids);
 
 /* Ids to text: a string of *size bytes (size may be NULL) with a zero byte behind it, freed with

@@ -36,8 +36,6 @@ void at_pieces_free(at_pieces *pieces);
    bytes came of `before` and no honest stage does that. */
 bool at_growth_is_fine(at_context *cx, size_t before, size_t now);
 
-void at_ids_add(at_context *cx, at_ids *ids, int32_t id);
-
 /* --- Vocabulary: tokens to ids and back. --- */
 
 typedef struct at_vocabulary at_vocabulary;

@@ -54,20 +54,13 @@ static bool split_phonemes(at_context *cx, const char *text, at_utterance *out)
                strncmp(text + next, "—", 3) != 0 && strncmp(text + next, "…", 3) != 0 &&
                next - at < 400)
             next += at_utf8_size((unsigned char)text[next]);
-        at_spoken item = {.text = at_copy_text(cx, ""),
-                          .phonemes = at_format(cx, "%.*s", (int)(next - at), text + at)};
-        while (next < n && strchr(" \n\t\r", text[next])) {
-            item.space = true;
-            item.paragraph = item.paragraph || text[next] == '\n';
-            next++;
+        char *phonemes = at_format(cx, "%.*s", (int)(next - at), text + at);
+        bool space = false, paragraph = false;
+        for (; next < n && strchr(" \n\t\r", text[next]); next++) {
+            space = true;
+            paragraph = paragraph || text[next] == '\n';
         }
-        if (out->count == out->capacity) {
-            out->capacity = AT_MAX(64, out->capacity * 2);
-            at_spoken *more = at_resize(cx, out->items, (size_t)out->capacity, sizeof *more);
-            if (!more) return false;
-            out->items = more;
-        }
-        out->items[out->count++] = item;
+        at_utterance_add(cx, out, at_copy_text(cx, ""), phonemes, space, paragraph);
     }
     return at_ok(cx);
 }

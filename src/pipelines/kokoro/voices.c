@@ -2,6 +2,7 @@
    kokoro.js has them as bare numbers (.bin), hexgrad as tensors (.pt), kokoro-onnx all of them in
    one archive of numpy's (voices-v1.0.bin, .npz). */
 #include "base/file.h"
+#include "base/text.h"
 #include "formats/weights.h"
 #include "formats/zip.h"
 #include "pipelines/kokoro/speaker.h"
@@ -104,15 +105,10 @@ static bool begins(const char *data, size_t size, const char *with, size_t count
     return size >= count && memcmp(data, with, count) == 0;
 }
 
-static bool has_suffix(const char *path, const char *suffix)
-{
-    size_t n = strlen(path), m = strlen(suffix);
-    return n > m && strcmp(path + n - m, suffix) == 0;
-}
-
 static at_voice *read_file(at_context *cx, const char *path, int64_t width)
 {
-    if (has_suffix(path, ".pt") || has_suffix(path, ".pth") || has_suffix(path, ".safetensors"))
+    if (at_has_suffix(path, ".pt") || at_has_suffix(path, ".pth") ||
+        at_has_suffix(path, ".safetensors"))
         return read_tensor(cx, path, width);
     size_t size;
     char *data = at_file_read(cx, path, MOST_FILE, &size);
@@ -138,7 +134,7 @@ static at_voice *find_in_archives(at_speaker *s, const char *name)
     at_voice *voice = NULL;
     for (struct dirent *d; directory && !voice && at_ok(s->cx) && (d = readdir(directory));) {
         if (strncmp(d->d_name, "voices", 6) != 0 ||
-            !(has_suffix(d->d_name, ".bin") || has_suffix(d->d_name, ".npz")))
+            !(at_has_suffix(d->d_name, ".bin") || at_has_suffix(d->d_name, ".npz")))
             continue;
         char *path = at_path_join(s->cx, s->folder, d->d_name);
         if (path) voice = read_npz(s->cx, path, s->info.style, name);

@@ -32,6 +32,7 @@ typedef struct decoder {
     candidate *candidates;
     int *sources;
     int32_t *memory; /* of all tokens */
+    double *weights; /* [vocabulary], of a draw */
 } decoder;
 
 /* ---- setting up */
@@ -60,6 +61,7 @@ static bool begin(decoder *d, const at_decode_task *task, at_tensor *encoded)
     d->candidates = AT_NEW_ARRAY(cx, candidate, d->beams * (d->beams + 1));
     d->sources = AT_NEW_ARRAY(cx, int, rows);
     d->memory = at_alloc(cx, (size_t)(2 * rows + kept) * (size_t)most, sizeof *d->memory);
+    if (!cold) d->weights = AT_NEW_ARRAY(cx, double, d->model->info.vocabulary);
     d->cache = at_whisper_cache_new(cx, d->model->network, encoded, d->beams);
     if (!at_rules_begin(&d->rules, d->model, o) || !at_ok(cx)) return false;
     for (int i = 0; i < rows; i++) {
@@ -81,6 +83,7 @@ static void end(decoder *d)
     at_free(d->candidates);
     at_free(d->sources);
     at_free(d->memory);
+    at_free(d->weights);
 }
 
 static void copy_line(line *to, const line *from)
@@ -130,12 +133,14 @@ static int32_t draw(const decoder *d, const float *logits, int64_t first, int64_
     float where;
     if (!likeliest(logits, first, vocabulary, 1, &best)) return d->model->eot;
     double temperature = d->task->temperature, top = (double)logits[best];
-    for (int64_t t = first; t < vocabulary; t++)
-        sum += exp(((double)logits[t] - top) / temperature);
+    for (int64_t t = first; t < vocabulary; t++) {
+        d->weights[t] = exp(((double)logits[t] - top) / temperature);
+        sum += d->weights[t];
+    }
     at_random_uniform(d->task->random, &where, 1);
     double left = sum * (double)where;
     for (int64_t t = first; t < vocabulary; t++) {
-        left -= exp(((double)logits[t] - top) / temperature);
+        left -= d->weights[t];
         if (left < 0) return (int32_t)t;
     }
     return best;

@@ -137,15 +137,8 @@ static bool add_symbol(at_transcriber *t, int32_t id)
 {
     for (size_t i = 0; i < t->symbols.count; i++)
         if (t->symbols.ids[i] == id) return true;
-    if (t->symbols.count == t->symbols.capacity) {
-        size_t capacity = AT_MAX(64, 2 * t->symbols.capacity);
-        int32_t *more = at_resize(t->cx, t->symbols.ids, capacity, sizeof *more);
-        if (!more) return false;
-        t->symbols.ids = more;
-        t->symbols.capacity = capacity;
-    }
-    t->symbols.ids[t->symbols.count++] = id;
-    return true;
+    at_ids_add(t->cx, &t->symbols, id);
+    return at_ok(t->cx);
 }
 
 /* Tokenizer.non_speech_tokens: what speakers, sounds and songs are written with, alone or behind a

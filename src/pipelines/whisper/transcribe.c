@@ -249,21 +249,6 @@ static bool is_blank(const char *text)
     return text && strspn(text, " \n\t") == strlen(text);
 }
 
-static bool add_history(job *j, const at_piece *p)
-{
-    at_ids *h = &j->history;
-    if (h->count + (size_t)p->count > h->capacity) {
-        size_t capacity = 2 * h->capacity + (size_t)p->count + 256;
-        int32_t *more = at_resize(j->cx, h->ids, capacity, sizeof *more);
-        if (!more) return false;
-        h->ids = more;
-        h->capacity = capacity;
-    }
-    memcpy(h->ids + h->count, p->tokens, sizeof *p->tokens * (size_t)p->count);
-    h->count += (size_t)p->count;
-    return true;
-}
-
 /* The new segments from `first` on become part of the text; those without one go. */
 static bool keep_segments(job *j, int first, double temperature)
 {
@@ -275,7 +260,7 @@ static bool keep_segments(job *j, int first, double temperature)
             at_piece_free(p);
             continue;
         }
-        add_history(j, p);
+        for (int k = 0; k < p->count; k++) at_ids_add(j->cx, &j->history, p->tokens[k]);
         if (p->segment.text) at_text_add(j->cx, &m->text, p->segment.text, strlen(p->segment.text));
         m->pieces[kept++] = *p;
         if (j->options.segment && at_ok(j->cx)) j->options.segment(j->options.user, &p->segment);

@@ -142,6 +142,7 @@ static void tile(int64_t count, const uint32_t *a, int64_t a_stride, const uint3
 const at_gemm at_gemm_amxint8 = {
     .rows = AT_TILE_ROWS,
     .columns = AT_TILE_COLUMNS,
+    .step = AT_TILE_SIDE,
     .group = 4,
     .block = CHUNK,
     .pass = 3 * CHUNK,
