@@ -151,6 +151,8 @@ at_tensor *at_decode(at_context *cx, const at_weight *w)
     if (!x) return NULL;
     unpack(cx, w, w->file->data + w->offset, x->data);
     if (w->coding->halves_swapped) swap_halves(cx, x->data, at_bytes(x));
+    if (w->coding->less_one)
+        for (int64_t i = 0; i < elements_of(w); i++) ((float *)x->data)[i] -= 1.0f;
     return at_ok(cx) ? x : NULL;
 }
 
@@ -209,7 +211,7 @@ static bool transpose(at_context *cx, const at_weight *from, at_weight *w, at_co
 bool at_weight_view_of(at_context *cx, const at_weight *from, const at_weight_view *view,
                        at_weight *out)
 {
-    bool coded = from->coding || view->transposed || view->halves_swapped;
+    bool coded = from->coding || view->transposed || view->halves_swapped || view->less_one;
     at_coding *coding = coded ? AT_NEW(cx, at_coding) : NULL;
     *out = *from;
     out->name = NULL;
@@ -227,6 +229,10 @@ bool at_weight_view_of(at_context *cx, const at_weight *from, const at_weight_vi
     if (fine && view->halves_swapped) {
         fine = (out->dims && out->shape[0] % 2 == 0) || cannot(cx, from, "cut in half");
         coding->halves_swapped = true;
+    }
+    if (view->less_one) {
+        coding->less_one = true;
+        out->dtype = AT_F32;
     }
     if (fine) return true;
     at_free(coding);

@@ -28,6 +28,7 @@ typedef struct at_coding {
     bool has_strides;
     int64_t stride[AT_MAX_DIMS]; /* in elements */
     bool halves_swapped;         /* of the rows: the second half comes first */
+    bool less_one;               /* the file's numbers are greater by 1 */
     at_scales scales;            /* one for all, or one a row */
     bool normed;                 /* weight norm: the scales are the lengths that rows get */
     const at_four_bits *four;    /* the set's, NULL: the bytes are of type `stored` */

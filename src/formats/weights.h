@@ -46,6 +46,7 @@ typedef struct at_weight_view {
     bool transposed;      /* the two dimensions of a matrix */
     bool halves_swapped;  /* of the rows: the second half comes first */
     bool is_matrix;       /* without the 1x1 of a convolution */
+    bool less_one;        /* of each number, as f32 */
 } at_weight_view;
 
 /* False with the error kept: no such rows, a name twice. view may be NULL. */

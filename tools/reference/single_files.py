@@ -5,6 +5,7 @@ import inspect
 import json
 import re
 
+import gguf
 import torch
 from diffusers import (AuraFlowTransformer2DModel, AutoencoderKL, FluxTransformer2DModel, Lumina2Transformer2DModel,
                        SD3Transformer2DModel, UNet2DConditionModel)
@@ -382,6 +383,13 @@ def convert_lumina2(checkpoint, q, k):
     return scope["convert_lumina2_to_diffusers"](dict(checkpoint))
 
 
+def llama_gemma2(model):
+    """As llama.cpp's convert_hf_to_gguf.py writes it: its own names, norms in f32 with 1 added."""
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.GEMMA2, model.config.num_hidden_layers)
+    return {names.get_name(f"model.{k}", try_suffixes=(".weight",)): v.float() + 1 if "norm" in k else v.half()
+            for k, v in model.state_dict().items()}
+
+
 def lumina2(folder, expected):
     model = Lumina2Transformer2DModel(
         hidden_size=36, num_layers=2, num_refiner_layers=1, num_attention_heads=6, num_kv_heads=2, multiple_of=16,
@@ -402,7 +410,8 @@ def lumina2(folder, expected):
     save(folder, "lumina2_all", {f"{prefix}{k}": v for prefix, part in (
         ("model.diffusion_model.", alpha), ("vae.", ae), ("text_encoders.gemma2_2b.transformer.", text)) for k, v in part.items()})
     expected["lumina2_all"] = parts
-    for name, part, tensors in (("lumina2_alone", "transformer", alpha), ("gemma2", "text_encoder", text)):
+    for name, part, tensors in (("lumina2_alone", "transformer", alpha), ("gemma2", "text_encoder", text),
+                                ("gemma2_llama", "text_encoder", llama_gemma2(gemma))):
         save(folder, name, tensors)
         expected[name] = {part: parts[part]}
 

@@ -72,6 +72,34 @@ void at_names_lumina2(at_context *cx, at_names *n, const at_weights *w, const ch
     add_blocks(cx, n, w, prefix, "layers", block, fused);
 }
 
+/* llama.cpp keeps 1 + weight of the norms. */
+static const at_name_rule llama_block[] = {
+    {"attn_q.", "self_attn.q_proj."},
+    {"attn_k.", "self_attn.k_proj."},
+    {"attn_v.", "self_attn.v_proj."},
+    {"attn_output.", "self_attn.o_proj."},
+    {"attn_norm.", "input_layernorm.", .less_one = true},
+    {"post_attention_norm.", "post_attention_layernorm.", .less_one = true},
+    {"ffn_norm.", "pre_feedforward_layernorm.", .less_one = true},
+    {"post_ffw_norm.", "post_feedforward_layernorm.", .less_one = true},
+    {"ffn_gate.", "mlp.gate_proj."},
+    {"ffn_up.", "mlp.up_proj."},
+    {"ffn_down.", "mlp.down_proj."},
+    {NULL},
+};
+
+void at_names_gemma2_llama(at_context *cx, at_names *n, const at_weights *w, const char *prefix,
+                           bool own)
+{
+    static const at_name_rule outside[] = {
+        {"token_embd.", "embed_tokens."}, {"output_norm.", "norm.", .less_one = true}, {NULL}};
+    const char *sign = own ? "layers.%d.input_layernorm.weight" : "blk.%d.attn_norm.weight";
+    at_names_add_all(cx, n, outside);
+    for (int i = 0; i < MOST && at_part_find(w, prefix, sign, i); i++)
+        at_names_add(cx, n, llama_block, at_format(cx, "blk.%d.", i),
+                     at_format(cx, "layers.%d.", i));
+}
+
 void at_names_gemma2(at_context *cx, at_names *n, const at_weights *w, const char *prefix, bool own)
 {
     static const at_name_rule rules[] = {{"model.", ""}, {NULL}};

@@ -9,5 +9,7 @@ void at_names_lumina2(at_context *cx, at_names *names, const at_weights *weights
                       const char *prefix, bool own);
 void at_names_gemma2(at_context *cx, at_names *names, const at_weights *weights, const char *prefix,
                      bool own);
+void at_names_gemma2_llama(at_context *cx, at_names *names, const at_weights *weights,
+                           const char *prefix, bool own);
 
 #endif

@@ -51,7 +51,8 @@ static at_weight_view view_of(const at_name_rule *r, const at_weight *w)
                             .count = part * (r->to - r->from),
                             .transposed = r->transposed,
                             .halves_swapped = r->halves_swapped,
-                            .is_matrix = r->is_matrix};
+                            .is_matrix = r->is_matrix,
+                            .less_one = r->less_one};
 }
 
 /* Adds what the rules make of one tensor: one for each rule with the same beginning. False: none.

@@ -9,7 +9,7 @@
 typedef struct at_name_rule {
     const char *theirs, *ours; /* beginnings; NULL ends a table, "" fits everything */
     int from, to, of;
-    bool transposed, halves_swapped, is_matrix;
+    bool transposed, halves_swapped, is_matrix, less_one;
 } at_name_rule;
 
 /* "input_blocks.4.0." becomes "down_blocks.1.resnets.0.", and what follows is as `rules` say; NULL:

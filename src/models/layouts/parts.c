@@ -122,6 +122,7 @@ const at_part_form at_part_forms[] = {
     {AT_PART_LUMINA2, "layers.0.norm1.linear.weight", name_same},
     {AT_PART_GEMMA2, "model.layers.0.pre_feedforward_layernorm.weight", at_names_gemma2},
     {AT_PART_GEMMA2, "layers.0.pre_feedforward_layernorm.weight", name_same},
+    {AT_PART_GEMMA2, "blk.0.post_ffw_norm.weight", at_names_gemma2_llama},
     {AT_PART_SD3, "joint_blocks.0.x_block.attn.qkv.weight", at_names_sd3},
     {AT_PART_SD3, "pos_embed.pos_embed", name_same},
     {AT_PART_AURAFLOW, "double_layers.0.attn.w2q.weight", at_names_auraflow},
