@@ -51,7 +51,9 @@ at_mapping *at_mapping_open(at_context *cx, const char *path)
     close(fd);
     if (data == MAP_FAILED)
         at_fail(cx, AT_ERROR_FILE, "%s: cannot be mapped: %s", path, strerror(errno));
-    return mapping_of(cx, path, data, size);
+    at_mapping *mapping = mapping_of(cx, path, data, size);
+    if (mapping) mapping->is_file = true;
+    return mapping;
 }
 
 at_mapping *at_mapping_new(at_context *cx, const char *path, size_t size, uint8_t **data)
@@ -79,6 +81,14 @@ void at_mapping_release(at_mapping *mapping)
     if (mapping->data) munmap((void *)(uintptr_t)mapping->data, mapping->size);
     at_free(mapping->path);
     at_free(mapping);
+}
+
+void at_mapping_forget(const at_mapping *mapping, size_t offset, size_t size)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), end = (offset + size) / page * page;
+    offset = (offset + page - 1) / page * page;
+    if (mapping->is_file && offset < end)
+        madvise((void *)(uintptr_t)(mapping->data + offset), end - offset, MADV_DONTNEED);
 }
 
 char *at_file_read(at_context *cx, const char *path, size_t limit, size_t *size)

@@ -9,6 +9,7 @@ typedef struct at_mapping {
     const uint8_t *data; /* NULL for an empty file */
     size_t size;
     char *path;
+    bool is_file; /* not at_mapping_new's */
     atomic_int references;
 } at_mapping;
 
@@ -17,6 +18,9 @@ at_mapping *at_mapping_open(at_context *cx, const char *path);
 at_mapping *at_mapping_new(at_context *cx, const char *path, size_t size, uint8_t **data);
 at_mapping *at_mapping_keep(at_mapping *mapping);
 void at_mapping_release(at_mapping *mapping);
+/* Whole pages of a file's bytes leave this process's memory, not the system's cache: they come back
+   when they are read again. */
+void at_mapping_forget(const at_mapping *mapping, size_t offset, size_t size);
 
 /* The whole file with a zero byte behind it; at_free frees it. Refused above `limit` bytes. */
 char *at_file_read(at_context *cx, const char *path, size_t limit, size_t *size);

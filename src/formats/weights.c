@@ -330,6 +330,16 @@ at_tensor *at_weights_get(at_context *cx, const at_weights *weights, const char 
     return at_from(cx, w->dtype, w->dims, w->shape, data);
 }
 
+void at_weights_rest(const at_weights *weights)
+{
+    const at_mapping *last = NULL;
+    for (int64_t i = 0; i < at_weights_count(weights); i++) {
+        const at_mapping *file = weights->tensors[i].file;
+        if (file != last) at_mapping_forget(file, 0, file->size);
+        last = file;
+    }
+}
+
 const char *at_weights_metadata(const at_weights *weights, const char *key)
 {
     for (int64_t i = 0; weights && i < weights->file_count; i++) {

@@ -57,6 +57,9 @@ bool at_weights_add(at_context *cx, at_weights *set, const char *name, const at_
    dtype). NULL without an error when there is no such name. */
 at_tensor *at_weights_get(at_context *cx, const at_weights *weights, const char *name);
 
+/* The files' pages leave this process's memory; they are read again where they are needed. */
+void at_weights_rest(const at_weights *weights);
+
 /* The value of a key in the files' own metadata ("format", "modelspec.title", ...), or NULL. */
 const char *at_weights_metadata(const at_weights *weights, const char *key);
 /* All of the first file's: an object of strings, or NULL. */

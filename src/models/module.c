@@ -94,6 +94,12 @@ static bool is_kernel(const at_parameter *p)
     return p->kind == AT_PARAMETER_KERNEL || p->kind == AT_PARAMETER_TRANSPOSED_KERNEL;
 }
 
+static bool is_inside(const at_mapping *file, const void *data)
+{
+    uintptr_t at = (uintptr_t)data, start = (uintptr_t)file->data;
+    return at >= start && at - start < file->size;
+}
+
 static void load_parameter(at_binder *b, const at_parameter *p)
 {
     loader *l = b->user;
@@ -126,6 +132,7 @@ static void load_parameter(at_binder *b, const at_parameter *p)
         x = at_contiguous(cx, at_transpose(cx, x, turned, 2, 3, !turned));
     }
     hold(l->module, p, x);
+    if (x && !is_inside(w->file, x->data)) at_mapping_forget(w->file, w->offset, w->bytes);
     at_scope_end(cx, s, NULL);
 }
 

@@ -50,6 +50,7 @@ static at_tensor *run(at_latent_run *r, call *c)
     double since = start(r->pipeline, timings);
     r->class->encode(r);
     timings->encode += seconds_since(r->pipeline, since, timings);
+    at_pipeline_rest(r->pipeline);
     r->noise = at_noise_new(r->cx, o->rng, o->seed, o->count, true);
     if (r->begin) r->lead = at_noise_new(r->cx, o->rng, o->seed - (uint64_t)r->begin, 1, true);
     if (r->scheduler) r->scheduler->eta = o->eta;
@@ -61,6 +62,7 @@ static at_tensor *run(at_latent_run *r, call *c)
     if (r->scheduler && !r->begin) c->steps += (double)r->taken / r->scheduler->class->order;
     if (r->scheduler && !c->sampler) c->sampler = r->scheduler->class->sampler;
     at_scope_end(r->cx, s, &latents, NULL);
+    at_pipeline_rest(r->pipeline);
     return latents;
 }
 
@@ -123,6 +125,7 @@ static void decode_all(call *c, at_pipeline *p, const at_generate_options *o, at
         at_progress(cx, "decode", begin + i + 1, total);
     }
     c->made->timings.decode += seconds_since(p, since, &c->made->timings);
+    at_pipeline_rest(p);
 }
 
 /* ---- a second pass at a larger size */

@@ -261,6 +261,13 @@ at_scheduler *at_pipeline_scheduler(at_pipeline *p, const char *sampler, const c
     return s;
 }
 
+void at_pipeline_rest(at_pipeline *p)
+{
+    for (int i = 0; i < p->count; i++)
+        if (p->components[i].module) at_weights_rest(p->components[i].module->weights);
+    at_pool_rest(p->cx);
+}
+
 double at_pipeline_take_load_seconds(at_pipeline *p)
 {
     double seconds = p->load_seconds;

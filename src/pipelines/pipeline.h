@@ -72,6 +72,10 @@ at_tokenizer *at_pipeline_tokenizer(at_pipeline *pipeline, const char *component
 at_scheduler *at_pipeline_scheduler(at_pipeline *pipeline, const char *sampler,
                                     const char *schedule);
 
+/* Between stages: what the last one used goes back to the system as far as it is not needed to keep
+   modules loaded. */
+void at_pipeline_rest(at_pipeline *pipeline);
+
 double at_pipeline_take_load_seconds(at_pipeline *pipeline);
 
 extern const at_pipeline_class at_aura_flow_pipeline_class, at_stable_diffusion_3_pipeline_class,

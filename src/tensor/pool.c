@@ -19,7 +19,7 @@ struct at_pool {
     at_scopes scopes;
 };
 
-enum { HUGE_PAGE = 2 << 20 };
+enum { HUGE_PAGE = 2 << 20, SLACK = 96 << 20 };
 
 struct at_pool *at_pool_new(size_t budget)
 {
@@ -53,32 +53,42 @@ void at_memory_peak_reset(at_context *cx)
     if (cx) cx->pool->peak = cx->pool->used;
 }
 
-/* Gives cached blocks back to the system. */
-static void trim(at_context *cx)
+/* Gives cached blocks back to the system, the longest unused first, until `limit` bytes are cached.
+ */
+static void trim(at_context *cx, size_t limit)
 {
     struct at_pool *pool = cx->pool;
-    for (header *h; (h = pool->free_blocks);) {
-        pool->free_blocks = h->next;
+    header **p = &pool->free_blocks;
+    for (size_t kept = 0; *p && kept + (*p)->size <= limit; p = &(*p)->next) kept += (*p)->size;
+    while (*p) {
+        header *h = *p;
+        *p = h->next;
+        pool->cached -= h->size;
         free(h);
     }
-    pool->cached = 0;
+}
+
+void at_pool_rest(at_context *cx)
+{
+    enum { MUCH = 64 << 20 };
+    if (cx->pool->cached > MUCH) trim(cx, 0);
 }
 
 void at_pool_free(at_context *cx)
 {
     if (cx->tape) at_tape_free(cx);
     at_scopes_free(cx);
-    trim(cx);
+    trim(cx, 0);
     free(cx->pool);
     cx->pool = NULL;
 }
 
-/* Sizes are rounded so that blocks of nearly the same size are the same: an eighth of the power of
- * two below. */
+/* Sizes are rounded so that blocks of nearly the same size are the same: a sixty-fourth of the
+   power of two below. */
 static size_t rounded(size_t size)
 {
-    if (size <= 512) return (size + 63) & ~(size_t)63;
-    size_t step = (size_t)1 << (63 - __builtin_clzll(size) - 3);
+    if (size <= 4096) return (size + 63) & ~(size_t)63;
+    size_t step = (size_t)1 << (63 - __builtin_clzll(size) - 6);
     return (size + step - 1) & ~(step - 1);
 }
 
@@ -104,7 +114,9 @@ static header *from_cache(struct at_pool *pool, size_t size)
 static header *from_system(at_context *cx, size_t size)
 {
     struct at_pool *pool = cx->pool;
-    if (pool->budget && pool->used + pool->cached + size > pool->budget) trim(cx);
+    size_t used = pool->used + size, most = AT_MAX(pool->peak, used) + SLACK;
+    if (pool->budget) most = AT_MIN(most, pool->budget);
+    if (used + pool->cached > most) trim(cx, most > used ? most - used : 0);
     if (pool->budget && pool->used + size > pool->budget)
         return at_fail(cx, AT_ERROR_MEMORY,
                        "memory: %.1f MB more are needed, %.1f of the budget's %.1f MB are in use "
@@ -114,7 +126,7 @@ static header *from_system(at_context *cx, size_t size)
     size_t total = size + sizeof(header);
     void *memory = NULL;
     for (int attempt = 0; attempt < 2 && !memory; attempt++) {
-        if (attempt) trim(cx);
+        if (attempt) trim(cx, 0);
         if (posix_memalign(&memory, total >= 2 * HUGE_PAGE ? HUGE_PAGE : 64, total) != 0)
             memory = NULL;
     }

@@ -1,5 +1,6 @@
-/* The caching pool behind tensors. Blocks that go back are kept and used again; the budget counts
-   used and cached bytes, and the cache goes back to the system before an allocation is refused. */
+/* The caching pool behind tensors. Blocks that go back are kept and used again, as many as keep
+   used and cached bytes within the budget and near the most that was ever in use; the cache goes
+   back to the system before an allocation is refused. */
 #ifndef AT_POOL_H
 #define AT_POOL_H
 
@@ -16,6 +17,9 @@ typedef struct at_storage {
 struct at_pool *at_pool_new(size_t budget);
 void at_pool_free(at_context *cx); /* with all tensors */
 size_t at_pool_budget(const at_context *cx);
+/* Gives cached blocks back to the system, where there is much of them: at the end of a stage, as
+   the next will want other sizes. */
+void at_pool_rest(at_context *cx);
 
 /* Memory from the pool, 64-byte aligned, not cleared: NULL and AT_ERROR_MEMORY past the budget or
    the system's limit. Kernels take their scratch here. Not for use inside a parallel region. */

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -49,6 +50,32 @@ static void maps_files(void **state)
     assert_int_equal(mkfifo(in_folder("pipe"), 0600), 0); /* must not wait for a writer */
     assert_null(at_mapping_open(cx, in_folder("pipe")));
     expect_error(cx, "not a regular file");
+    at_context_free(cx);
+}
+
+static void forgets_pages(void **state)
+{
+    (void)state;
+    enum { SIZE = 100000 };
+    at_context *cx = at_context_new(NULL);
+    uint8_t *bytes, text[SIZE];
+    memset(text, 'x', SIZE);
+    at_mapping *m = at_mapping_open(cx, put_file("large", text, SIZE));
+    at_mapping *memory = at_mapping_new(cx, "made", SIZE, &bytes);
+    assert_non_null(m);
+    assert_non_null(memory);
+    memcpy(bytes, text, SIZE);
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    assert_memory_equal(m->data, text, SIZE);
+    at_mapping_forget(m, 0, SIZE);
+    at_mapping_forget(memory, 0, SIZE); /* nowhere to come back from: stays */
+    assert_memory_equal(memory->data, text, SIZE);
+    assert_memory_equal(m->data, text, SIZE);
+    at_mapping_forget(m, 1, page); /* no whole page */
+    at_mapping_forget(m, SIZE, 0);
+    assert_memory_equal(m->data, text, SIZE);
+    at_mapping_release(m);
+    at_mapping_release(memory);
     at_context_free(cx);
 }
 
@@ -169,7 +196,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(maps_files),         cmocka_unit_test(reads_files),
         cmocka_unit_test(writes_whole_files), cmocka_unit_test(leaves_nothing_behind),
-        cmocka_unit_test(knows_paths),
+        cmocka_unit_test(knows_paths),        cmocka_unit_test(forgets_pages),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
