@@ -129,7 +129,7 @@ static void refuses_and_leaves_nothing(void **state)
     refuse(cx, SINGLE "/ae.safetensors", in_folder("x"), AT_DTYPES, "not a whole model");
     refuse(cx, AT_FIXTURES "/pipelines/flux_tiny_dev", in_folder("x"), AT_DTYPES,
            "a folder becomes a file");
-    refuse(cx, AT_FIXTURES "/pipelines/sd3_tiny", out, AT_DTYPES, "no single-file layout");
+    refuse(cx, AT_FIXTURES "/pipelines/hunyuan_tiny_1_2", out, AT_DTYPES, "no single-file layout");
     refuse(cx, in_folder("none.safetensors"), out, AT_DTYPES, "No such file");
     assert_int_equal(count_files(), 0);
     at_context_free(cx);

@@ -2,32 +2,43 @@
 # Converted models make the same pictures; a full disk is one line, exit code 1, and nothing left.
 # convert.sh SOURCE BUILD
 set -eu
-model=$1/tests/fixtures/pipelines/flux_tiny_dev
+pipelines=$1/tests/fixtures/pipelines
 atelier=$2/atelier
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 
-picture() { # MODEL OUT
-    "$atelier" generate -m "$1" --tokenizer "$model/tokenizer" --tokenizer-2 "$model/tokenizer_2" \
-        --precision f32 --steps 1 -W 16 -H 16 --seed 1 -q -o x.png --save-latents "$2" "a red heart"
+picture() { # MODEL OUT; with the tokenizers of the folder $model
+    set -- -m "$1" --save-latents "$2"
+    for i in '' _2 _3; do
+        [ ! -d "$model/tokenizer$i" ] || set -- "$@" "--tokenizer$(echo "$i" | tr _ -)" "$model/tokenizer$i"
+    done
+    "$atelier" generate "$@" --precision f32 --steps 2 -W 16 -H 16 --seed 1 -q -o x.png "a red heart"
 }
 
-picture "$model" expected
-for file in one.safetensors one.gguf; do
-    "$atelier" convert -q "$model" $file
-    picture $file got
-    cmp expected got
+# Each family's folder as one file, as another, and as a folder again.
+for name in sd_tiny sd_tiny_distilled xl_tiny sd3_tiny sd3_tiny_no_t5 aura_flow_tiny lumina2_tiny flux_tiny_dev; do
+    model=$pipelines/$name
+    picture "$model" expected
+    rm -rf one.safetensors one.gguf two.safetensors folder
+    "$atelier" convert -q "$model" one.safetensors
+    "$atelier" convert -q "$model" one.gguf
+    "$atelier" convert -q one.gguf two.safetensors
+    "$atelier" convert -q one.safetensors folder
+    for file in one.safetensors one.gguf two.safetensors folder; do
+        rm -f got
+        picture $file got
+        cmp expected got || {
+            echo "$name: not the same latents from $file"
+            exit 1
+        }
+    done
 done
-"$atelier" convert -q one.gguf two.safetensors
-"$atelier" convert -q one.safetensors folder
-picture two.safetensors got && cmp expected got
-picture folder got && cmp expected got
 
 # Parts from other files, alone or inside a checkpoint.
 "$atelier" convert -q "$model/vae" vae.gguf
 "$atelier" generate -m "$model" --transformer one.safetensors --vae one.gguf --text-encoder-2 folder/text_encoder_2 \
-    --precision f32 --steps 1 -W 16 -H 16 --seed 1 -q -o x.png --save-latents got "a red heart"
+    --precision f32 --steps 2 -W 16 -H 16 --seed 1 -q -o x.png --save-latents got "a red heart"
 cmp expected got
 
 mkdir full && cd full

@@ -11,6 +11,7 @@ enum { LEVELS = 8, MOST = 1000 };
 static const at_name_rule unet_fixed[] = {
     {"time_embed.0.", "time_embedding.linear_1."},
     {"time_embed.2.", "time_embedding.linear_2."},
+    {"time_embed.cond_proj.", "time_embedding.cond_proj."},
     {"input_blocks.0.0.", "conv_in."},
     {"out.0.", "conv_norm_out."},
     {"out.2.", "conv_out."},

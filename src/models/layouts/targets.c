@@ -7,6 +7,11 @@
 #define OPEN_CLIP "transformer.resblocks.0.attn.in_proj_weight"
 #define FLUX "double_blocks.0.img_attn.norm.key_norm.scale"
 #define T5 "encoder.block.0.layer.0.SelfAttention.q.weight"
+#define SD3 "joint_blocks.0.x_block.attn.qkv.weight"
+#define AURAFLOW "single_layers.0.modCX.1.weight"
+#define UMT5 "encoder.block.1.layer.0.SelfAttention.relative_attention_bias.weight"
+#define LUMINA2 "layers.0.attention.qkv.weight"
+#define GEMMA2 "model.layers.0.pre_feedforward_layernorm.weight"
 
 static const at_layout_target targets[] = {
     {"StableDiffusionXL", "unet", "model.diffusion_model.", UNET},
@@ -15,6 +20,11 @@ static const at_layout_target targets[] = {
     {"StableDiffusionXL", "text_encoder_2", "conditioner.embedders.0.model.", OPEN_CLIP,
      .alone = true},
     {"StableDiffusionXL", "text_encoder_2", "conditioner.embedders.1.model.", OPEN_CLIP},
+    {"StableDiffusion3", "transformer", "model.diffusion_model.", SD3},
+    {"StableDiffusion3", "vae", "first_stage_model.", VAE},
+    {"StableDiffusion3", "text_encoder", "text_encoders.clip_l.transformer.", CLIP},
+    {"StableDiffusion3", "text_encoder_2", "text_encoders.clip_g.transformer.", CLIP},
+    {"StableDiffusion3", "text_encoder_3", "text_encoders.t5xxl.transformer.", T5},
     {"StableDiffusion", "unet", "model.diffusion_model.", UNET},
     {"StableDiffusion", "vae", "first_stage_model.", VAE},
     {"StableDiffusion", "text_encoder", "cond_stage_model.model.", OPEN_CLIP, .open_clip = true},
@@ -23,6 +33,12 @@ static const at_layout_target targets[] = {
     {"Flux", "vae", "vae.", VAE},
     {"Flux", "text_encoder", "text_encoders.clip_l.transformer.", CLIP},
     {"Flux", "text_encoder_2", "text_encoders.t5xxl.transformer.", T5},
+    {"AuraFlow", "transformer", "model.diffusion_model.", AURAFLOW},
+    {"AuraFlow", "vae", "vae.", VAE},
+    {"AuraFlow", "text_encoder", "text_encoders.pile_t5xl.transformer.", UMT5},
+    {"Lumina2", "transformer", "model.diffusion_model.", LUMINA2},
+    {"Lumina2", "vae", "vae.", VAE},
+    {"Lumina2", "text_encoder", "text_encoders.gemma2_2b.transformer.", GEMMA2},
 };
 
 const at_layout_target *at_layout_target_of(const char *pipeline, const char *component,
@@ -33,7 +49,7 @@ const at_layout_target *at_layout_target_of(const char *pipeline, const char *co
         if (strncmp(pipeline, t->pipeline, strlen(t->pipeline)) == 0 &&
             strcmp(component, t->component) == 0 && (!t->open_clip || open_clip) &&
             (!t->alone || alone))
-            return strncmp(pipeline, "StableDiffusion3", 16) == 0 ? NULL : t;
+            return t;
     }
     return NULL;
 }
