@@ -19,7 +19,8 @@ extern "C" {
 
 typedef struct at_transcriber at_transcriber;
 
-/* Opens a Whisper model: a Transformers or CTranslate2 folder, or a name that `atelier list` shows;
+/* Opens a Whisper model: a Transformers or CTranslate2 folder, OpenAI's .pt (whose vocabulary comes
+   from beside it or from another Whisper), whisper.cpp's .bin, or a name that `atelier list` shows;
    NULL is whisper-base. The context owns the result. NULL on failure: AT_ERROR_FILE,
    AT_ERROR_FORMAT, AT_ERROR_UNSUPPORTED, AT_ERROR_MEMORY. */
 AT_API at_transcriber *at_transcriber_load(at_context *cx, const char *model);

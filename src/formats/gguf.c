@@ -2,6 +2,7 @@
 #include "base/map.h"
 #include "base/text.h"
 #include "formats/cursor.h"
+#include "formats/ggml.h"
 #include "formats/weight_writer.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -210,18 +211,18 @@ static bool read_metadata(reader *r, uint64_t count)
 
 /* ---- tensors */
 
-static bool read_dtype(reader *r, const at_weight *w, at_dtype *stored)
+bool at_ggml_dtype(at_context *cx, const char *path, const char *tensor, uint32_t number,
+                   at_dtype *dtype)
 {
-    uint32_t type = (uint32_t)at_cursor_number(&r->cursor, 4);
-    if (type >= AT_COUNT(types) || !types[type].name)
-        return at_fail_false(r->cx, AT_ERROR_UNSUPPORTED,
-                             "%s: tensor \"%.200s\": the type number %u is not known", r->path,
-                             w->name, type);
-    if (types[type].dtype == AT_DTYPES)
-        return at_fail_false(r->cx, AT_ERROR_UNSUPPORTED,
-                             "%s: tensor \"%.200s\": the type %s is not supported", r->path,
-                             w->name, types[type].name);
-    *stored = types[type].dtype;
+    if (number >= AT_COUNT(types) || !types[number].name)
+        return at_fail_false(cx, AT_ERROR_UNSUPPORTED,
+                             "%s: tensor \"%.200s\": the type number %u is not known", path, tensor,
+                             number);
+    if (types[number].dtype == AT_DTYPES)
+        return at_fail_false(cx, AT_ERROR_UNSUPPORTED,
+                             "%s: tensor \"%.200s\": the type %s is not supported", path, tensor,
+                             types[number].name);
+    *dtype = types[number].dtype;
     return true;
 }
 
@@ -278,7 +279,9 @@ static bool read_tensor(reader *r, at_weight *w)
     at_dtype stored = AT_F32;
     w->name = read_text(r, "a tensor's name");
     w->file = r->file->mapping;
-    if (!w->name || !read_shape(r, w) || !read_dtype(r, w, &stored)) return false;
+    if (!w->name || !read_shape(r, w) ||
+        !at_ggml_dtype(r->cx, r->path, w->name, (uint32_t)at_cursor_number(&r->cursor, 4), &stored))
+        return false;
     uint64_t offset = at_cursor_number(&r->cursor, 8);
     if (r->cursor.failed) return cut_short(r);
     if (offset % r->alignment)

@@ -181,8 +181,27 @@ static bool visit(reader *r, at_text *path, const at_pickle_value *v, int depth)
     }
 }
 
-/* A checkpoint of a training run has its weights under "state_dict"; what else it says stays as
-   metadata, its tensors (the optimiser's) do not matter. */
+/* A checkpoint of a training run has its weights under "state_dict", OpenAI's Whisper under
+   "model_state_dict". */
+static const at_pickle_value *state_of(const at_pickle_value *root)
+{
+    const at_pickle_value *state = at_pickle_item(root, "state_dict");
+    return state ? state : at_pickle_item(root, "model_state_dict");
+}
+
+/* What stands beside the weights stays as metadata where it is plain; the other tensors (the
+   optimiser's) do not matter. */
+static bool tell(reader *r, at_text *path, const at_pickle_value *dict)
+{
+    bool fine = true;
+    for (int64_t i = 0; fine && i + 1 < dict->list.count; i += 2) {
+        const at_pickle_value *v = dict->list.items[i + 1];
+        if (v->kind == AT_PICKLE_TEXT || v->kind == AT_PICKLE_WHOLE || v->kind == AT_PICKLE_REAL)
+            fine = visit_item(r, path, dict->list.items[i], i, v, 0);
+    }
+    return fine;
+}
+
 static bool read_object(reader *r, const at_pickle_value *root)
 {
     const at_pickle_value *inner;
@@ -190,13 +209,13 @@ static bool read_object(reader *r, const at_pickle_value *root)
     bool fine = true;
     r->file->metadata = cJSON_CreateObject();
     if (!r->file->metadata) return at_fail_false(r->cx, AT_ERROR_MEMORY, "out of memory");
-    for (int depth = 0; fine && depth < DEPTH && (inner = at_pickle_item(root, "state_dict"));
-         depth++) {
-        for (int64_t i = 0; fine && i < root->list.count; i += 2) {
-            const at_pickle_value *v = root->list.items[i + 1];
-            if (v->kind == AT_PICKLE_TEXT || v->kind == AT_PICKLE_WHOLE ||
-                v->kind == AT_PICKLE_REAL)
-                fine = visit_item(r, &path, root->list.items[i], i, v, 0);
+    for (int depth = 0; fine && depth < DEPTH && (inner = state_of(root)); depth++) {
+        const at_pickle_value *dims = at_pickle_item(root, "dims"); /* Whisper's */
+        fine = tell(r, &path, root);
+        if (fine && dims && dims->kind == AT_PICKLE_DICT) {
+            at_text_print(r->cx, &path, "dims");
+            fine = at_ok(r->cx) && tell(r, &path, dims);
+            path.size = 0;
         }
         root = inner;
     }

@@ -2,6 +2,7 @@
 #include "base/map.h"
 #include "base/text.h"
 #include "formats/ctranslate2.h"
+#include "formats/ggml.h"
 #include "formats/gguf.h"
 #include "formats/quantised.h"
 #include "formats/safetensors.h"
@@ -85,6 +86,7 @@ static at_weight_file *open_file(at_context *cx, const char *path)
     bool gguf = begins(mapping, "GGUF", 4),
          zip = begins(mapping, "PK\3\4", 4) || begins(mapping, "PK\5\6", 4);
     bool pickle = at_torch_is_pickle(mapping), ctranslate2 = at_ctranslate2_is(mapping);
+    bool ggml = at_ggml_is(mapping);
     bool tar = mapping->size > 262 && memcmp(mapping->data + 257, "ustar", 5) == 0;
     at_mapping_release(mapping);
     if (tar)
@@ -93,6 +95,7 @@ static at_weight_file *open_file(at_context *cx, const char *path)
     if (gguf) return at_gguf_open(cx, path);
     if (zip) return at_torch_open_zip(cx, path);
     if (ctranslate2) return at_ctranslate2_open(cx, path);
+    if (ggml) return at_ggml_open(cx, path);
     return pickle ? at_torch_open_pickle(cx, path) : at_safetensors_open(cx, path);
 }
 

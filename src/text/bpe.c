@@ -84,6 +84,20 @@ bool at_bpe_merge(at_context *cx, at_model *model, const char *left, size_t left
     return true;
 }
 
+bool at_bpe_merge_cuts(at_context *cx, at_model *model, const char *token, size_t size,
+                       const char *what)
+{
+    const at_vocabulary *v = model->vocabulary;
+    int32_t id;
+    for (size_t cut = 0; cut < size && at_ok(cx);) {
+        cut += at_utf8_size((unsigned char)token[cut]);
+        if (cut < size && at_vocabulary_id(v, token, cut, &id) &&
+            at_vocabulary_id(v, token + cut, size - cut, &id))
+            at_bpe_merge(cx, model, token, cut, token + cut, size - cut, what);
+    }
+    return at_ok(cx);
+}
+
 /* --- One word. --- */
 
 typedef struct symbol {

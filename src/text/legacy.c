@@ -130,25 +130,6 @@ static at_model *bpe_from_files(at_context *cx, const at_folder *folder,
     return model;
 }
 
-/* A sentencepiece BPE file has no merges: every cut of a piece into two pieces is one, in the order
-   of the pieces, the shortest left part first (transformers' generate_merges). */
-static bool generate_merges(at_context *cx, at_model *bpe, const at_folder *folder)
-{
-    const at_vocabulary *v = bpe->vocabulary;
-    int32_t id;
-    for (size_t i = 0; i < folder->spm.count && at_ok(cx); i++) {
-        const at_spm_piece *p = &folder->spm.pieces[i];
-        for (size_t cut = 0; cut < p->size;) {
-            cut += at_utf8_size((unsigned char)p->text[cut]);
-            if (cut >= p->size || !at_vocabulary_id(v, p->text, cut, &id) ||
-                !at_vocabulary_id(v, p->text + cut, p->size - cut, &id))
-                continue;
-            at_bpe_merge(cx, bpe, p->text, cut, p->text + cut, p->size - cut, folder->spm_path);
-        }
-    }
-    return at_ok(cx);
-}
-
 static at_model *bpe_from_spm(at_context *cx, const at_folder *folder,
                               const at_bpe_options *options)
 {
@@ -158,7 +139,11 @@ static at_model *bpe_from_spm(at_context *cx, const at_folder *folder,
                           (int32_t)i);
     if (vocabulary) at_vocabulary_finish(vocabulary);
     at_model *model = at_bpe_new(cx, vocabulary, options);
-    if (model && generate_merges(cx, model, folder)) return model;
+    for (size_t i = 0; model && i < folder->spm.count && at_ok(cx); i++) {
+        const at_spm_piece *p = &folder->spm.pieces[i];
+        at_bpe_merge_cuts(cx, model, p->text, p->size, folder->spm_path);
+    }
+    if (at_ok(cx)) return model;
     at_model_free(model);
     return NULL;
 }

@@ -108,6 +108,10 @@ typedef struct at_bpe_options {
 at_model *at_bpe_new(at_context *cx, at_vocabulary *vocabulary, const at_bpe_options *options);
 bool at_bpe_merge(at_context *cx, at_model *bpe, const char *left, size_t left_size,
                   const char *right, size_t right_size, const char *what);
+/* Where there are no merges: every cut of a token, in turn, into two that are there too is one, the
+   shortest left part first (transformers' generate_merges). */
+bool at_bpe_merge_cuts(at_context *cx, at_model *bpe, const char *token, size_t size,
+                       const char *what);
 at_model *at_bpe_parse(at_context *cx, const cJSON *json, const char *what);
 bool at_bpe_parse_merges(at_context *cx, at_model *bpe, const cJSON *merges, const char *what);
 

@@ -4,10 +4,14 @@
 #include "base/json.h"
 #include "files.h"
 #include "formats/audio.h"
+#include "formats/safetensors.h"
 #include "kernels/kernels.h"
+#include "models/layouts/whisper.h"
 #include "parity.h"
 #include "pipelines/whisper/model.h"
+#include "text/byte_level.h"
 #include <math.h>
+#include <utf8proc.h>
 
 #define MODEL AT_FIXTURES "/pipelines/whisper"
 #define SPEECH AT_FIXTURES "/audio/jfk.opus"
@@ -126,6 +130,143 @@ static void matches_the_reference(void **state)
     cJSON_Delete(expected);
 }
 
+/* ---- other forms of the same model */
+
+/* The tensors under the class's names. */
+static at_weights *class_weights(void)
+{
+    at_weights *source = at_weights_open(cx, MODEL "/model.safetensors");
+    at_weights *w = at_weights_derive(cx, source);
+    for (int64_t i = 0; i < at_weights_count(source); i++) {
+        const at_weight *from = at_weights_at(source, i);
+        at_weights_add(cx, w, from->name + strlen("model."), from, NULL);
+    }
+    return w;
+}
+
+/* A token's bytes; NULL behind the last plain one. */
+static const char *plain_token(int32_t id, size_t *size)
+{
+    static char bytes[64];
+    size_t length = 0, n = 0;
+    const char *token = at_tokenizer_token(model->tokenizer, id, &length);
+    for (size_t i = 0, step; id < model->eot && i < length; i += step) {
+        utf8proc_int32_t c;
+        step = (size_t)utf8proc_iterate((const uint8_t *)token + i, (utf8proc_ssize_t)length, &c);
+        bytes[n++] = (char)at_bytes_hidden(c);
+    }
+    *size = n;
+    return id < model->eot ? bytes : NULL;
+}
+
+/* whisper.cpp's file: all of it f32. */
+static const char *write_ggml(const at_weights *w, const at_names *names)
+{
+    const uint32_t numbers[] = {0x67676d6c, 1773, 1500, 16, 2, 1, 48, 16, 2, 3, 80, 0, 1, 1, 0};
+    const char *path = in_folder("ggml.bin"), *bytes;
+    FILE *file = fopen(path, "wb");
+    size_t size;
+    for (size_t i = 0; i < AT_COUNT(numbers); i++) put(file, numbers[i], 4);
+    put(file, (uint32_t)model->eot, 4);
+    for (int32_t id = 0; (bytes = plain_token(id, &size)); id++) {
+        put(file, (uint32_t)size, 4);
+        fwrite(bytes, 1, size, file);
+    }
+    for (int64_t i = 0; i < at_weights_count(w); i++) {
+        const at_weight *t = at_weights_at(w, i);
+        const at_name_rule *rule;
+        char *name;
+        assert_true(at_names_reverse(cx, names, t->name, &name, &rule));
+        bool bias = strstr(name, "conv") && strstr(name, "bias");
+        put(file, (uint32_t)(t->dims + bias), 4);
+        put(file, (uint32_t)strlen(name), 4), put(file, 0, 4);
+        if (bias) put(file, 1, 4);
+        for (int d = t->dims - 1; d >= 0; d--) put(file, (uint32_t)t->shape[d], 4);
+        fputs(name, file);
+        at_tensor *x = at_cast(cx, at_weights_get(cx, w, t->name), AT_F32);
+        fwrite(x->data, sizeof(float), (size_t)at_elements(x), file);
+        at_free(name);
+    }
+    fclose(file);
+    return path;
+}
+
+/* OpenAI's names in a file without a vocabulary, which stands beside it. */
+static const char *write_openai(const at_weights *w, const at_names *names, const char *form)
+{
+    static const char *const dims[] = {"dims.n_audio_head", "2", "dims.n_text_head", "2", NULL};
+    const char *path = in_folder("openai.safetensors"), *theirs[128];
+    at_tensor *tensors[128];
+    int64_t count = at_weights_count(w);
+    for (int64_t i = 0; i < count; i++) {
+        const at_name_rule *rule;
+        char *name;
+        assert_true(at_names_reverse(cx, names, at_weights_at(w, i)->name, &name, &rule));
+        theirs[i] = name;
+        tensors[i] = at_weights_get(cx, w, at_weights_at(w, i)->name);
+    }
+    assert_true(at_safetensors_write(cx, path, count, theirs, tensors, dims));
+    for (int64_t i = 0; i < count; i++) at_free((char *)(uintptr_t)theirs[i]);
+    FILE *file = fopen(in_folder(form), "wb");
+    cJSON *list = cJSON_CreateArray();
+    size_t size;
+    const char *bytes;
+    for (int32_t id = 0; (bytes = plain_token(id, &size)); id++) {
+        static const char letters[] =
+            "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        for (size_t at = 0; strstr(form, "tiktoken") && at < size; at += 3) {
+            uint32_t three = 0;
+            for (size_t k = 0; k < 3; k++)
+                three = three << 8 | (at + k < size ? (uint8_t)bytes[at + k] : 0);
+            for (size_t k = 0; k < 4; k++)
+                putc(at + k > size ? '=' : letters[three >> (18 - 6 * k) & 63], file);
+        }
+        const char *token = at_tokenizer_token(model->tokenizer, id, &size);
+        char text[64];
+        snprintf(text, sizeof text, "%.*s", (int)size, token);
+        if (strstr(form, "tiktoken")) fprintf(file, " %d\n", id);
+        if (strstr(form, "txt")) fprintf(file, "%s\n", text);
+        cJSON_AddItemToArray(list, cJSON_CreateString(text));
+    }
+    char *json = cJSON_PrintUnformatted(list);
+    if (strstr(form, "json")) fputs(json, file);
+    cJSON_free(json);
+    cJSON_Delete(list);
+    fclose(file);
+    return path;
+}
+
+static void other_forms_say_the_same(void **state)
+{
+    static const double cold[] = {0};
+    static const char *const forms[] = {NULL, "multilingual.tiktoken", "vocabulary.txt",
+                                        "vocabulary.json"};
+    (void)state;
+    char *speech = strdup(recording());
+    cJSON *expected = at_json_read(cx, MODEL "/expected.json");
+    at_weights *w = class_weights();
+    at_names names = {0};
+    at_names_whisper_openai(cx, &names, w, "", true);
+    assert_fine(cx);
+    for (size_t i = 0; i < AT_COUNT(forms); i++) {
+        const char *path = forms[i] ? write_openai(w, &names, forms[i]) : write_ggml(w, &names);
+        at_transcriber *other = at_transcriber_open(cx, path);
+        assert_fine(cx);
+        if (forms[i]) unlink(in_folder(forms[i]));
+        at_transcribe_options o = {
+            .beams = 1, .temperatures = cold, .temperature_count = 1, .compression_ratio = -1};
+        compare(at_transcribe(other, speech, &o), cJSON_GetObjectItem(expected, "greedy"),
+                forms[i] ? forms[i] : "ggml");
+        at_transcriber_free(other);
+    }
+    assert_null(at_transcriber_open(cx, in_folder("openai.safetensors")));
+    assert_non_null(strstr(at_error_text(cx), "has no vocabulary"));
+    at_error_clear(cx);
+    at_names_free(&names);
+    cJSON_Delete(expected);
+    free(speech);
+}
+
 static void count_segments(void *user, const at_segment *segment)
 {
     (void)segment;
@@ -215,8 +356,9 @@ int main(void)
     model = at_transcriber_open(cx, MODEL);
     if (!model) fprintf(stderr, "%s\n", at_error_text(cx));
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(matches_the_reference), cmocka_unit_test(hears_nothing_in_silence),
-        cmocka_unit_test(draws_and_batches), cmocka_unit_test(refuses)};
+        cmocka_unit_test(matches_the_reference), cmocka_unit_test(other_forms_say_the_same),
+        cmocka_unit_test(hears_nothing_in_silence), cmocka_unit_test(draws_and_batches),
+        cmocka_unit_test(refuses)};
     int failed = cmocka_run_group_tests(tests, make_folder, remove_folder);
     at_context_free(cx);
     return failed;

@@ -84,6 +84,10 @@ def main(folder):
     torch.save(embedding, folder / "embedding.pt")
     save_tensors(folder / "embedding.safetensors", {"string_to_param.*": embedding["string_to_param"]["*"]})
 
+    whisper = {"encoder.conv1.weight": randn(9, 2, 3).half(), "decoder.ln.bias": randn(10, 4)}  # as OpenAI saves it
+    torch.save({"dims": {"n_mels": 80, "n_text_head": 2}, "model_state_dict": whisper}, folder / "whisper.pt")
+    save_tensors(folder / "whisper.safetensors", {k: v.float() for k, v in whisper.items()})
+
     shards = folder / "sharded"
     shards.mkdir()
     names = {"a.weight": randn(6, 2, 3), "b.weight": randn(7, 3), "c.weight": randn(8, 1)}

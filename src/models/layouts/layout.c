@@ -512,6 +512,10 @@ static cJSON *config_of(reader *r, int i)
         hint.scaling = families[FLUX_DEV].scaling;
         hint.shift = families[FLUX_DEV].shift;
     }
+    const char *heads[] = {at_weights_metadata(r->weights, "dims.n_audio_head"),
+                           at_weights_metadata(r->weights, "dims.n_text_head")};
+    for (int side = 0; side < 2; side++)
+        if (heads[side]) hint.heads[side] = (int)strtol(heads[side], NULL, 10);
     return at_part_config(r->cx, r->found[i].form->kind, part->weights, &hint);
 }
 

@@ -42,6 +42,7 @@ typedef struct at_part_hint {
     double scaling, shift; /* of autoencoders */
     int sample_size;       /* of UNets and autoencoders */
     int64_t time_dim;      /* of the numbers that Stable Diffusion XL adds */
+    int heads[2];          /* of Whisper's encoder and decoder; 0: not said */
 } at_part_hint;
 
 cJSON *at_part_config(at_context *cx, at_part_kind kind, const at_weights *weights,

@@ -118,9 +118,11 @@ static int64_t count_layers(const at_weights *w, const char *side)
     return count;
 }
 
-/* Said by CTranslate2's files; else heads of 64, as all that were published. */
-static int64_t heads_of(const at_weights *w, const char *side, int64_t width)
+/* Said by the files of CTranslate2, OpenAI and whisper.cpp; else heads of 64, as all that were
+   published. */
+static int64_t heads_of(const at_weights *w, const char *side, int64_t width, int hint)
 {
+    if (hint > 0) return hint;
     const at_weight *said = at_part_find(w, "", "%s.num_heads", side);
     int16_t heads = 0;
     if (said && !said->coding && said->dtype == AT_I16 && said->bytes == 2)
@@ -130,7 +132,6 @@ static int64_t heads_of(const at_weights *w, const char *side, int64_t width)
 
 cJSON *at_whisper_config(const at_weights *w, const at_part_hint *hint)
 {
-    (void)hint;
     cJSON *json = cJSON_CreateObject();
     int64_t width = at_part_size(w, 0, "encoder.conv1.weight");
     const struct {
@@ -144,8 +145,8 @@ cJSON *at_whisper_config(const at_weights *w, const at_part_hint *hint)
         {"max_target_positions", at_part_size(w, 0, "decoder.embed_positions.weight")},
         {"encoder_layers", count_layers(w, "encoder")},
         {"decoder_layers", count_layers(w, "decoder")},
-        {"encoder_attention_heads", heads_of(w, "encoder", width)},
-        {"decoder_attention_heads", heads_of(w, "decoder", width)},
+        {"encoder_attention_heads", heads_of(w, "encoder", width, hint->heads[0])},
+        {"decoder_attention_heads", heads_of(w, "decoder", width, hint->heads[1])},
         {"encoder_ffn_dim", at_part_size(w, 0, "encoder.layers.0.fc1.weight")},
         {"decoder_ffn_dim", at_part_size(w, 0, "decoder.layers.0.fc1.weight")},
     };

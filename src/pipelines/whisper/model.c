@@ -3,14 +3,15 @@
 #include "base/threads.h"
 #include "formats/weights.h"
 #include "models/layouts/layout.h"
+#include "pipelines/whisper/vocabulary.h"
 #include <stdio.h>
 #include <string.h>
 
 /* ---- the network */
 
-static at_module *load_layout(at_context *cx, const char *path)
+/* A single file, or CTranslate2's folder: the names and shapes of the tensors tell. */
+static at_module *load_layout(at_context *cx, at_weights *weights, const char *path)
 {
-    at_weights *weights = at_weights_open(cx, path);
     at_layout *layout = at_layout_of(cx, weights);
     at_layout_part *part = at_layout_find(layout, "whisper");
     if (at_ok(cx) && !part) at_fail(cx, AT_ERROR_UNSUPPORTED, "%s: not a Whisper model", path);
@@ -21,20 +22,31 @@ static at_module *load_layout(at_context *cx, const char *path)
     at_config_free(config);
     cJSON_free(json);
     at_layout_free(layout);
-    at_weights_free(weights);
     return network;
 }
 
-/* A Transformers folder says what it is; CTranslate2's shapes tell. */
-static at_module *load_network(at_context *cx, const char *path)
+/* A Transformers folder says what it is. */
+static bool is_described(at_context *cx, const char *path)
 {
     char *file = at_path_join(cx, path, "config.json");
     cJSON *json = file && at_file_exists(file) ? at_json_read(cx, file) : NULL;
     bool described = cJSON_GetObjectItemCaseSensitive(json, "d_model") != NULL;
     cJSON_Delete(json);
     at_free(file);
-    if (!at_ok(cx)) return NULL;
-    return described ? at_module_load(cx, path, at_whisper_class.name) : load_layout(cx, path);
+    return described;
+}
+
+static bool load_network(at_transcriber *t, const char *path)
+{
+    at_context *cx = t->cx;
+    bool described = is_described(cx, path);
+    at_weights *weights = described ? NULL : at_weights_open(cx, path);
+    t->network = described ? at_module_load(cx, path, at_whisper_class.name)
+                           : load_layout(cx, weights, path);
+    if (t->network) t->info = at_whisper_info_of(t->network);
+    if (t->network) t->tokenizer = at_whisper_tokenizer(cx, path, weights, t->info.vocabulary);
+    at_weights_free(weights);
+    return t->tokenizer != NULL;
 }
 
 /* ---- heads for word times */
@@ -223,13 +235,10 @@ void at_transcriber_free(at_transcriber *t)
 static bool open_parts(at_transcriber *t, const char *path)
 {
     at_context *cx = t->cx;
-    t->network = load_network(cx, path);
-    if (!t->network) return false;
-    t->info = at_whisper_info_of(t->network);
-    t->is_multilingual = t->info.vocabulary >= 51865;
-    t->tokenizer = at_tokenizer_open(cx, path);
+    if (!load_network(t, path)) return false;
+    t->is_multilingual = t->info.vocabulary != 51864; /* that of the English models */
     t->mel = at_log_mel_new(cx, (int)t->info.mels);
-    if (!t->tokenizer || !t->mel || !read_tokens(t, path)) return false;
+    if (!t->mel || !read_tokens(t, path)) return false;
     if (2 * t->info.frames != AT_WHISPER_WINDOW)
         return at_fail_false(cx, AT_ERROR_UNSUPPORTED,
                              "%s: hears windows of %lld frames (1500 are supported)", path,
