@@ -17,7 +17,7 @@ atelier_need(PNG libpng)
 
 foreach(pair IN ITEMS "JPEG:libjpeg" "WEBP:libwebp libwebpmux"
         "FFMPEG:libavformat>=59.24 libavcodec libavutil libswresample"
-        "SNDFILE:sndfile>=1.1" "ESPEAK:espeak-ng")
+        "SNDFILE:sndfile>=1.1" "ESPEAK:espeak-ng" "CURL:libcurl>=7.63")
     string(REPLACE ":" ";" pair "${pair}")
     list(GET pair 0 name)
     list(GET pair 1 packages)

@@ -26,6 +26,7 @@ library libavformat libavformat-dev ffmpeg-free-devel    ffmpeg        ffmpeg-de
 library libswresample libswresample-dev ffmpeg-free-devel ffmpeg       ffmpeg-dev
 library sndfile     libsndfile1-dev  libsndfile-devel    libsndfile    libsndfile-dev
 library espeak-ng   libespeak-ng-dev espeak-ng-devel     espeak-ng     espeak-ng-dev
+library libcurl     libcurl4-openssl-dev libcurl-devel   curl          curl-dev
 '
 test_needs='
 library cmocka      libcmocka-dev   libcmocka-devel      cmocka        cmocka-dev

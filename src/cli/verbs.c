@@ -1,8 +1,9 @@
 #include "cli/verbs.h"
 #include <stddef.h>
 
-const cli_verb *const cli_verbs[] = {&cli_generate, &cli_transcribe, &cli_speak, &cli_inspect,
-                                     &cli_convert,  &cli_list,       &cli_bench, NULL};
+const cli_verb *const cli_verbs[] = {&cli_generate, &cli_transcribe, &cli_speak,
+                                     &cli_inspect,  &cli_convert,    &cli_pull,
+                                     &cli_list,     &cli_bench,      NULL};
 
 const cli_option cli_model_options[] = {
     {"model", 'm', CLI_FILE, "PATH|NAME",

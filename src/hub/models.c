@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/share.h"
+#include "hub/cache.h"
 #include <dirent.h>
 #include <errno.h>
 #include <ftw.h>
@@ -42,11 +43,15 @@ char *at_model_find(at_context *cx, const char *model)
             at_free(path);
     }
     free_all(folders, count);
-    if (found) return found;
+    at_hub_name hub;
+    if (!found && at_hub_name_read(&hub, name)) found = at_hub_find(cx, &hub);
+    if (found || at_failed(cx)) return found;
     if (!model)
         return at_fail(cx, AT_ERROR_FILE,
                        "%s: the embedded model is not where it was installed (give a model)", name);
-    return at_fail(cx, AT_ERROR_FILE, "%s: no such file, folder or model (see atelier list)",
+    return at_fail(cx, AT_ERROR_FILE,
+                   "%s: no such file, folder or model (see atelier list, or fetch it with atelier "
+                   "pull)",
                    model);
 }
 
@@ -120,24 +125,35 @@ static bool listed(const at_model_entry *entries, int count, const char *name)
     return false;
 }
 
-/* Appends the models of one folder. A damaged one is listed as what can be said of it. */
-static void list_folder(at_context *cx, const char *folder, at_model_entry **entries, int *count)
+typedef struct model_list {
+    at_model_entry *entries;
+    int count;
+} model_list;
+
+/* Appends one. A damaged one is listed as what can be said of it. */
+static void list_model(at_context *cx, void *user, const char *name, const char *path)
+{
+    model_list *l = user;
+    at_model_entry *more = listed(l->entries, l->count, name)
+                               ? NULL
+                               : at_resize(cx, l->entries, (size_t)l->count + 1, sizeof *more);
+    if (!more) return;
+    l->entries = more;
+    char *kind = at_model_kind(cx, path);
+    if (at_error_status(cx) == AT_ERROR_FORMAT) at_error_clear(cx);
+    more[l->count++] =
+        (at_model_entry){at_copy_text(cx, name), at_copy_text(cx, path),
+                         kind ? kind : at_copy_text(cx, "damaged"), at_model_bytes(path)};
+}
+
+static void list_folder(at_context *cx, const char *folder, model_list *list)
 {
     DIR *directory = opendir(folder);
     for (struct dirent *d; directory && (d = readdir(directory));) {
-        if (d->d_name[0] == '.' || listed(*entries, *count, d->d_name)) continue;
+        if (d->d_name[0] == '.') continue;
         char *path = at_path_join(cx, folder, d->d_name);
         char *real = path && is_model(cx, path) ? realpath(path, NULL) : NULL;
-        at_model_entry *more =
-            real ? at_resize(cx, *entries, (size_t)*count + 1, sizeof **entries) : NULL;
-        if (more) {
-            *entries = more;
-            char *kind = at_model_kind(cx, real);
-            if (at_error_status(cx) == AT_ERROR_FORMAT) at_error_clear(cx);
-            more[(*count)++] =
-                (at_model_entry){at_copy_text(cx, d->d_name), at_copy_text(cx, real),
-                                 kind ? kind : at_copy_text(cx, "damaged"), at_model_bytes(real)};
-        }
+        if (real) list_model(cx, list, d->d_name, real);
         free(real);
         at_free(path);
     }
@@ -148,19 +164,19 @@ int at_models_list(at_context *cx, at_model_entry **entries)
 {
     *entries = NULL;
     if (!at_ok(cx)) return 0;
-    int count = 0;
+    model_list list = {0};
     char *folders[AT_SHARE_FOLDERS];
     int folder_count = at_share_folders(cx, folders);
-    for (int i = 0; i < folder_count && at_ok(cx); i++)
-        list_folder(cx, folders[i], entries, &count);
+    for (int i = 0; i < folder_count && at_ok(cx); i++) list_folder(cx, folders[i], &list);
     free_all(folders, folder_count);
+    at_hub_list(cx, list_model, &list);
     if (at_failed(cx)) {
-        at_models_list_free(*entries, count);
-        *entries = NULL;
+        at_models_list_free(list.entries, list.count);
         return 0;
     }
-    if (count) qsort(*entries, (size_t)count, sizeof **entries, by_name);
-    return count;
+    if (list.count) qsort(list.entries, (size_t)list.count, sizeof *list.entries, by_name);
+    *entries = list.entries;
+    return list.count;
 }
 
 void at_models_list_free(at_model_entry *entries, int count)

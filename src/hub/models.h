@@ -3,7 +3,8 @@
    A model is named by its folder under one of these, in this order: share/atelier/models and models
    beside and above the program and the library (installed, and in the build tree), the share folder
    that the build was configured for, ${ATELIER_HOME:-~/.cache/atelier}/models and
-   ${ATELIER_HOME:-~/.cache/atelier}. */
+   ${ATELIER_HOME:-~/.cache/atelier}. "ORG/NAME", "ORG/NAME@REVISION" and "ORG/NAME/FILE" are what
+   was pulled from the hub, by atelier or Python (hub/cache.h). */
 #ifndef AT_MODELS_H
 #define AT_MODELS_H
 

@@ -1,5 +1,5 @@
-/* SHA-256, as sha256sum has it. */
-#include "base/sha256.h"
+/* SHA-256 and SHA-1, as sha256sum and sha1sum have them. */
+#include "base/hash.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,8 +32,28 @@ static void test_lengths(void **state)
     check(a, 200, "c2a908d98f5df987ade41b5fce213067efbcc21ef2240212a41e54b5e7c28ae5");
 }
 
+static void test_pieces(void **state)
+{
+    (void)state;
+    static const char *const digests[] = {
+        [AT_SHA256] = "c2a908d98f5df987ade41b5fce213067efbcc21ef2240212a41e54b5e7c28ae5",
+        [AT_SHA1] = "e61cfffe0d9195a525fc6cf06ca2d77119c24a40"};
+    char a[200], digits[65];
+    memset(a, 'a', sizeof a);
+    for (at_hash_kind kind = AT_SHA256; kind <= AT_SHA1; kind++)
+        for (size_t piece = 1; piece <= 200; piece++) {
+            at_hash hash;
+            at_hash_begin(&hash, kind);
+            for (size_t i = 0; i < sizeof a; i += piece)
+                at_hash_add(&hash, a + i, AT_MIN(piece, sizeof a - i));
+            at_hash_end(&hash, digits);
+            assert_string_equal(digits, digests[kind]);
+        }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_lengths)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_lengths),
+                                       cmocka_unit_test(test_pieces)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
