@@ -1,7 +1,7 @@
 #include "cli/hashes.h"
 #include "base/file.h"
-#include "base/json.h"
 #include "base/hash.h"
+#include "base/json.h"
 #include "base/text.h"
 #include <string.h>
 

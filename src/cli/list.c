@@ -52,8 +52,9 @@ const cli_verb cli_list = {
     .name = "list",
     .operands = "",
     .summary = "the models that have a name",
-    .text = "Lists the models that -m NAME finds: the embedded default, and the folders in "
-            "${ATELIER_HOME:-~/.cache/atelier} and in its folder models.",
+    .text = "Lists the models that -m NAME finds: the embedded default, the folders in "
+            "${ATELIER_HOME:-~/.cache/atelier} and in its folder models, and what atelier pull, or "
+            "Python, fetched from the hub.",
     .groups = {{"Options", cli_everywhere}},
     .run = run,
 };

@@ -102,6 +102,9 @@ void cli_print_manual(FILE *out)
           ".SH ENVIRONMENT\n"
           ".TP\n\\fBATELIER_HOME\\fR\nwhere models of one\\(aqs own lie, and in its folder "
           "\\fImodels\\fR (default: \\fI~/.cache/atelier\\fR).\n"
+          ".TP\n\\fBHF_HOME\\fR, \\fBHF_HUB_CACHE\\fR, \\fBHF_ENDPOINT\\fR, \\fBHF_TOKEN\\fR, "
+          "\\fBHF_HUB_OFFLINE\\fR\nthe hub, as for huggingface_hub: where what is pulled lies, "
+          "whom to ask, with which token, and not to ask.\n"
           ".TP\n\\fBATELIER_CPU\\fR\n\\fBgeneric\\fR, \\fBavx2\\fR, \\fBavx512\\fR or "
           "\\fBneon\\fR: the processor\\(aqs kernels to use instead of the best.\n",
           out);

@@ -268,7 +268,7 @@ static void list_revision(at_context *cx, const char *repo, const char *revision
         if (path) visit(cx, user, text, path);
         at_free(path);
     } else {
-        for (int i = 0; i < n.count && at_ok(cx); i++) {
+        for (int i = 0; i < n.count && strchr(repo, '/') && at_ok(cx); i++) {
             char *path = at_path_join(cx, folder, n.names[i]);
             char *full = at_format(cx, "%s/%s%s", repo, n.names[i], text + strlen(repo));
             if (path && full) visit(cx, user, full, path);

@@ -4,7 +4,8 @@
 
 at_speaker *at_speaker_load(at_context *cx, const char *model)
 {
-    char *path = at_model_find(cx, model ? model : "kokoro");
+    static const char *const names[] = {"kokoro", "hexgrad/Kokoro-82M", NULL};
+    char *path = at_model_find_default(cx, model, names, "atelier pull hexgrad/Kokoro-82M");
     at_speaker *speaker = path ? at_speaker_open(cx, path) : NULL;
     at_free(path);
     return speaker;

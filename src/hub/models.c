@@ -50,9 +50,20 @@ char *at_model_find(at_context *cx, const char *model)
         return at_fail(cx, AT_ERROR_FILE,
                        "%s: the embedded model is not where it was installed (give a model)", name);
     return at_fail(cx, AT_ERROR_FILE,
-                   "%s: no such file, folder or model (see atelier list, or fetch it with atelier "
-                   "pull)",
-                   model);
+                   "%s: no such file, folder or model (see atelier list and atelier pull)", model);
+}
+
+char *at_model_find_default(at_context *cx, const char *model, const char *const *names,
+                            const char *command)
+{
+    if (model || !at_ok(cx)) return at_model_find(cx, model);
+    for (const char *const *name = names; *name; name++) {
+        char *path = at_model_find(cx, *name);
+        if (path || at_error_status(cx) != AT_ERROR_FILE) return path;
+        at_error_clear(cx);
+    }
+    return at_fail(cx, AT_ERROR_FILE, "%s: not here (fetch it with %s, or give another model)",
+                   names[0], command);
 }
 
 char *at_model_kind(at_context *cx, const char *folder)

@@ -23,6 +23,11 @@ typedef struct at_model_entry {
    caller frees it (at_free). NULL and AT_ERROR_FILE when there is no such model. */
 char *at_model_find(at_context *cx, const char *model);
 
+/* The same, where NULL is the first of these names (NULL-terminated) that is here; otherwise the
+   error says the command that fetches one. */
+char *at_model_find_default(at_context *cx, const char *model, const char *const *names,
+                            const char *command);
+
 /* All models with a name, sorted; a name found twice is listed once, with the path that it means.
    Gives their number (0 and the error kept on failure). */
 int at_models_list(at_context *cx, at_model_entry **entries);

@@ -3,6 +3,7 @@
 #include "base/hash.h"
 #include "hub/cache.h"
 #include "hub/http.h"
+#include "hub/models.h"
 #include "hub/store.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -390,6 +391,7 @@ bool at_hub_pull(at_context *cx, const char *name, const at_hub_choice *choice, 
     bool fine = offline || (p.folder && run(&p, &with_file, pulled));
     if (fine) pulled->path = at_hub_find(cx, &p.name);
     if (fine && at_error_status(cx) == AT_ERROR_FILE) at_error_clear(cx); /* several: each a name */
+    if (offline && pulled->path) pulled->bytes = at_model_bytes(pulled->path);
     if (offline && at_ok(cx) && !pulled->path)
         at_fail(cx, AT_ERROR_FILE, "%s: not here, and HF_HUB_OFFLINE forbids to fetch it", name);
     at_hub_listing_free(p.listing);

@@ -27,7 +27,7 @@ static int begin(void **state)
     put_model("encoder", "config.json", "{\"architectures\": [\"T5EncoderModel\"]}");
     put_model("broken", "model_index.json", "{");
     put_model("nothing", "notes.txt", "no model");
-    return setenv("ATELIER_HOME", folder, 1);
+    return setenv("HF_HUB_CACHE", in_folder("hub"), 1) || setenv("ATELIER_HOME", folder, 1);
 }
 
 static int end(void **state)
@@ -90,6 +90,85 @@ static void test_list(void **state)
     at_context_free(cx);
 }
 
+#define OLDER "0123456789abcdef0123456789abcdef01234567"
+#define NEWER "89abcdef0123456789abcdef0123456789abcdef"
+
+static void put_snapshot(const char *repo, const char *commit, const char *file, const char *text)
+{
+    char command[600], path[256];
+    snprintf(path, sizeof path, "hub/models--%s/snapshots/%s/%s", repo, commit, file);
+    snprintf(command, sizeof command, "mkdir -p '%s/hub/models--%s/refs' \"$(dirname '%s/%s')\"",
+             folder, repo, folder, path);
+    if (system(command) != 0) abort();
+    put_text(path, text);
+}
+
+static void put_ref(const char *repo, const char *ref, const char *commit)
+{
+    char path[256];
+    snprintf(path, sizeof path, "hub/models--%s/refs/%s", repo, ref);
+    put_text(path, commit);
+}
+
+/* What lies in the hub's cache, by atelier or by Python. */
+static void test_hub(void **state)
+{
+    (void)state;
+    put_snapshot("o--whole", OLDER, "config.json", "{\"architectures\": [\"T5EncoderModel\"]}");
+    put_snapshot("o--whole", NEWER, "config.json", "{\"architectures\": [\"Newer\"]}");
+    put_snapshot("o--whole", NEWER, "model.safetensors", "x");
+    put_ref("o--whole", "main", OLDER);
+    put_ref("o--whole", "v2", NEWER "\n");
+    put_snapshot("o--one", OLDER, "config.json", "{}");
+    put_snapshot("o--one", OLDER, "deep/m.gguf", "xyz");
+    put_ref("o--one", "main", OLDER);
+    put_snapshot("two", OLDER, "a.gguf", "x");
+    put_snapshot("two", OLDER, "b.gguf", "xy");
+    put_ref("two", "main", OLDER);
+    put_snapshot("o--begun", OLDER, "config.json", "{}"); /* no ref: not whole */
+    put_snapshot("o--lost", OLDER, "config.json", "{}");
+    put_ref("o--lost", "main", "../../o--whole");
+    static const struct {
+        const char *name, *path; /* NULL: not found */
+    } cases[] = {
+        {"o/whole", "o--whole/snapshots/" OLDER},
+        {"o/whole@v2", "o--whole/snapshots/" NEWER},
+        {"o/whole@" NEWER, "o--whole/snapshots/" NEWER},
+        {"o/whole/model.safetensors@v2", "o--whole/snapshots/" NEWER "/model.safetensors"},
+        {"o/whole/model.safetensors", NULL},
+        {"o/whole@v3", NULL},
+        {"o/one", "o--one/snapshots/" OLDER "/deep/m.gguf"},
+        {"two", NULL},
+        {"two/b.gguf", NULL}, /* o/b.gguf would be a repository */
+        {"o/begun", NULL},
+        {"o/begun@" OLDER, "o--begun/snapshots/" OLDER},
+        {"o/lost", NULL},
+        {"o/none", NULL},
+    };
+    at_context *cx = at_context_new(NULL);
+    for (size_t i = 0; i < AT_COUNT(cases); i++) {
+        char expected[300];
+        char *path = at_model_find(cx, cases[i].name);
+        snprintf(expected, sizeof expected, "%s/hub/models--%s", folder,
+                 cases[i].path ? cases[i].path : "");
+        if (!path != !cases[i].path) fail_msg("%s: %s", cases[i].name, at_error_text(cx));
+        if (path) assert_string_equal(path, expected);
+        at_free(path);
+        at_error_clear(cx);
+    }
+    at_model_entry *entries;
+    int count = at_models_list(cx, &entries);
+    assert_string_equal(entry(entries, count, "o/whole")->kind, "T5EncoderModel");
+    assert_string_equal(entry(entries, count, "o/whole@v2")->kind, "Newer");
+    assert_int_equal(entry(entries, count, "o/one")->bytes, 3);
+    assert_null(entry(entries, count, "o/begun"));
+    at_models_list_free(entries, count);
+    at_context_free(cx);
+    char command[200];
+    snprintf(command, sizeof command, "rm -r '%s/hub'", folder);
+    assert_int_equal(system(command), 0);
+}
+
 static void test_recognised_by_names(void **state)
 {
     (void)state;
@@ -143,6 +222,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_find),
         cmocka_unit_test(test_list),
+        cmocka_unit_test(test_hub),
         cmocka_unit_test(test_recognised_by_names),
         cmocka_unit_test(test_load_generate_free),
     };

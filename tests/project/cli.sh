@@ -42,11 +42,11 @@ expect 1 'atelier: x.png: no such file' generate --init x.png fox
 expect 1 'atelier: x.safetensors: *' generate --lora x.safetensors:0.5 fox
 expect 1 'atelier: nowhere/x.png: there is no folder nowhere/ (make it first)' \
     generate -o nowhere/x.png fox
-expect 1 'atelier: none/such: no such file, folder or model (see atelier list)' \
+expect 1 'atelier: none/such: no such file, folder or model (see atelier list and atelier pull)' \
     generate -m none/such fox
 expect 1 'atelier: none/such: *' inspect none/such
 expect 1 'atelier: *' inspect "$source/CMakeLists.txt"
-expect 1 'atelier: none: no such file, folder or model (see atelier list)' inspect --plan none
+expect 1 'atelier: none: no such file, folder or model (see atelier list and atelier pull)' inspect --plan none
 expect 1 'atelier: *' inspect --plan "$source/CMakeLists.txt"
 expect 2 'atelier: bench: *' bench everything
 
