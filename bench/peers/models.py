@@ -14,7 +14,8 @@ import subprocess
 import sys
 import time
 
-MODELS = ["sd15_unet_512_b2", "sdxl_unet_1024_b1", "flux_slice_2_4_1536", "sd15_vae_decode_512", "flux_vae_decode_512"]
+MODELS = ["flux_slice_2_4_1536", "sd35_medium_slice_4_1357", "hunyuan_dit_slice_4_1024", "auraflow_slice_1_3_1280",
+          "lumina2_slice_4_1152", "sd15_unet_512_b2", "sdxl_unet_1024_b1", "sd15_vae_decode_512", "flux_vae_decode_512"]
 CACHE = pathlib.Path(__file__).with_name(".models")
 LEVELS = {"block_out_channels": [128, 256, 512, 512], "layers_per_block": 2,
           "down_block_types": ["DownEncoderBlock2D"] * 4, "up_block_types": ["UpDecoderBlock2D"] * 4}
@@ -35,6 +36,28 @@ def reference(name):
             "hidden_states": value(1, 1024, 64), "encoder_hidden_states": value(1, 512, 4096),
             "pooled_projections": value(1, 768), "timestep": torch.full([1], 0.5), "guidance": torch.full([1], 3.5),
             "img_ids": grid.reshape(1024, 3), "txt_ids": torch.zeros(512, 3)}
+    if name == "sd35_medium_slice_4_1357":
+        return diffusers.SD3Transformer2DModel(
+            num_layers=4, num_attention_heads=24, caption_projection_dim=1536, pos_embed_max_size=64, qk_norm="rms_norm",
+            dual_attention_layers=(0, 1)), {
+            "hidden_states": value(1, 16, 64, 64), "encoder_hidden_states": value(1, 333, 4096),
+            "pooled_projections": value(1, 2048), "timestep": torch.full([1], 500.0)}
+    if name == "hunyuan_dit_slice_4_1024":
+        return diffusers.HunyuanDiT2DModel(
+            in_channels=4, patch_size=2, hidden_size=1408, num_layers=4, mlp_ratio=4.3637, sample_size=64,
+            use_style_cond_and_image_meta_size=False), {
+            "hidden_states": value(1, 4, 64, 64), "timestep": torch.full([1], 500.0),
+            "encoder_hidden_states": value(1, 77, 1024), "text_embedding_mask": torch.ones(1, 77),
+            "encoder_hidden_states_t5": value(1, 256, 2048), "text_embedding_mask_t5": torch.ones(1, 256),
+            "cos": value(1024, 88), "sin": value(1024, 88)}
+    if name == "auraflow_slice_1_3_1280":
+        return diffusers.AuraFlowTransformer2DModel(num_mmdit_layers=1, num_single_dit_layers=3), {
+            "hidden_states": value(1, 4, 64, 64), "encoder_hidden_states": value(1, 256, 2048),
+            "timestep": torch.full([1], 0.5)}
+    if name == "lumina2_slice_4_1152":
+        return diffusers.Lumina2Transformer2DModel(num_layers=4, num_refiner_layers=0, cap_feat_dim=2304), {
+            "hidden_states": value(1, 16, 64, 64), "timestep": torch.full([1], 0.5),
+            "encoder_hidden_states": value(1, 128, 2304)}
     if name == "sd15_unet_512_b2":
         return diffusers.UNet2DConditionModel(cross_attention_dim=768, attention_head_dim=8), {
             "sample": value(2, 4, 64, 64), "timestep": torch.full([2], 500.0), "encoder_hidden_states": value(2, 77, 768)}
@@ -70,7 +93,13 @@ def network(name):
             if "z" in given:
                 return self.model.decode(given["z"], return_dict=False)[0]
             more = {k: given.pop(k) for k in ("text_embeds", "time_ids") if k in given}
-            return self.model(**given, **({"added_cond_kwargs": more} if more else {}), return_dict=False)[0]
+            if more:
+                given["added_cond_kwargs"] = more
+            if "cos" in given:
+                given["image_rotary_emb"] = given.pop("cos"), given.pop("sin")
+            if "lumina" in name:
+                given["encoder_attention_mask"] = torch.ones(1, 128, dtype=torch.bool)
+            return self.model(**given, return_dict=False)[0]
 
     return Network().eval(), list(inputs.values())
 
@@ -97,7 +126,10 @@ def convert(name):
     CACHE.mkdir(exist_ok=True)
     model, inputs = network(name)
     with torch.no_grad():
-        program = torch.export.export(model, tuple(inputs), strict=False)  # computes nothing
+        if "lumina" in name:  # counts tokens, which only a run can fix
+            program = torch.jit.trace(model, inputs)
+        else:
+            program = torch.export.export(model, tuple(inputs), strict=False)
     openvino.save_model(openvino.convert_model(program), CACHE / f"{name}.xml")
 
 
