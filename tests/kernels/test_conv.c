@@ -235,6 +235,25 @@ static void test_squares(void **state)
     at_context_free(cx);
 }
 
+/* Few channels out: more lines than are done at once, uneven padding, dilation, one dimension. */
+static void test_few_outputs(void **state)
+{
+    (void)state;
+    at_context *cx = at_context_new(&(at_context_options){.threads = 2});
+    EACH_PRECISION(p)
+    for (int kind = 0; kind < 3; kind++) {
+        at_conv_args a = plain;
+        a.channels = 16 + kind, a.out_channels = 3 - kind;
+        a.size[1] = kind < 2 ? 18 : 1, a.size[2] = kind ? 31 : 3000;
+        a.kernel[1] = kind < 2 ? 3 : 1, a.kernel[2] = kind < 2 ? 3 : 7;
+        a.dilation[1] = 1 + kind, a.before[1] = kind < 2 ? 2 : 0, a.before[2] = 1;
+        if (cx->kernels->conv_parts) assert_true(settle(&a, a.before));
+        if (cx->kernels->conv_parts) assert_true(at_few_outputs_pay(cx, &a));
+        check(cx, precisions[p], AT_F32, a, a.before);
+    }
+    at_context_free(cx);
+}
+
 /* A pixel and a channel far larger than the others: the bound that winograd.c states. */
 static void test_outliers(void **state)
 {
@@ -296,9 +315,10 @@ static void test_threads(void **state)
     static const int threads[] = {1, 2, 3, 8};
     float *x = random_values(30 * 31 * 96), *w = random_values(70 * 9 * 96), *y[4];
     EACH_PRECISION(p)
-    for (int kind = 0; kind < 4; kind++) {
+    for (int kind = 0; kind < 5; kind++) {
+        static const int64_t outs[] = {70, 70, 70, 96, 3};
         at_conv_args a = plain;
-        a.size[1] = 30, a.size[2] = 31, a.channels = 96, a.out_channels = kind == 3 ? 96 : 70;
+        a.size[1] = 30, a.size[2] = 31, a.channels = 96, a.out_channels = outs[kind];
         a.kernel[1] = a.kernel[2] = 3, a.before[1] = a.before[2] = 1, a.dtype = AT_F32;
         a.stride[1] = a.stride[2] = 1 + (kind == 1 || kind == 2);
         a.transposed = kind == 2, a.groups = kind == 3 ? 96 : 1;
@@ -365,10 +385,10 @@ int main(void)
 {
     AT_SKIP_WITHOUT_TABLE();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shapes),  cmocka_unit_test(test_random),
-        cmocka_unit_test(test_squares), cmocka_unit_test(test_outliers),
-        cmocka_unit_test(test_threads), cmocka_unit_test(test_weight_dtypes),
-        cmocka_unit_test(test_special),
+        cmocka_unit_test(test_shapes),        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_squares),       cmocka_unit_test(test_outliers),
+        cmocka_unit_test(test_few_outputs),   cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_weight_dtypes), cmocka_unit_test(test_special),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

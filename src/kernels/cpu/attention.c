@@ -62,6 +62,20 @@ void at_attention_mask(const at_context *cx, const at_attention_args *a, int64_t
     }
 }
 
+/* The mask of `rows` queries, asked for while their scores are computed. */
+static void fetch_mask(const at_attention_args *a, int64_t b, int64_t h, int64_t query,
+                       int64_t rows, int64_t first, int64_t count)
+{
+    const int64_t *s = a->mask_stride;
+    int64_t at = b * s[0] + h * s[1] + query * s[2] + first * s[3], line = a->bias ? 16 : 64;
+    if (s[3] != 1) return;
+    for (int64_t i = 0; i < rows; i++, at += s[2])
+        for (int64_t j = 0; j < count; j += line) {
+            if (a->bias) __builtin_prefetch(a->bias + at + j, 0, 2);
+            if (a->seen) __builtin_prefetch(a->seen + at + j, 0, 2);
+        }
+}
+
 /* ---- packing */
 
 /* Rows of a head may lie too far from each other for the processor to see them coming. Nothing is
@@ -133,13 +147,14 @@ static void soften_row(const at_context *cx, const flash *f, workspace *w, int64
     w->sum[i] += sum;
 }
 
-/* c[rows][columns] (+)= a panels, over whole tiles. */
+/* c[rows][columns] (+)= a panels, over whole rows of tiles. */
 static void tiles(const at_gemm *g, int64_t rows, int64_t columns, int64_t count, const uint32_t *a,
                   int64_t a_stride, const uint32_t *panels, float *c, int64_t c_stride, bool add)
 {
     for (int64_t j = 0; j < columns; j += g->columns, panels += count * g->columns)
         for (int64_t i = 0; i < rows; i += g->rows)
-            g->tile(count, a + i * a_stride, a_stride, panels, c + i * c_stride + j, c_stride, add);
+            at_gemm_tile(g, columns - j, count, a + i * a_stride, a_stride, panels,
+                         c + i * c_stride + j, c_stride, add);
 }
 
 static void load_queries(const at_context *cx, const flash *f, workspace *w, int64_t b, int64_t h,
@@ -183,7 +198,8 @@ static void attend(const at_context *cx, const flash *f, int64_t b, int64_t h, i
     for (int64_t block = 0; block < f->blocks; block++, packed += f->k_block + f->v_block) {
         int64_t key = block * f->block, keys = AT_MIN(f->block, a->keys - key);
         if (at_cancelled(cx) || (a->causal && key > first + rows - 1 + ahead)) break;
-        tiles(g, rows, f->block, f->size_words, w->q, w->q_stride, packed, w->scores, w->s_stride,
+        if (a->bias || a->seen) fetch_mask(a, b, h, first, rows, key, keys);
+        tiles(g, rows, keys, f->size_words, w->q, w->q_stride, packed, w->scores, w->s_stride,
               false);
         for (int64_t i = 0; i < rows; i++) {
             int64_t seen = keys;
@@ -192,7 +208,7 @@ static void attend(const at_context *cx, const flash *f, int64_t b, int64_t h, i
                 at_attention_mask(cx, a, b, h, first + i, key, seen, w->scores + i * w->s_stride);
             soften_row(cx, f, w, i, seen);
         }
-        tiles(g, rows, f->values, f->block / g->group, (const uint32_t *)w->scores, w->s_stride,
+        tiles(g, rows, a->value_size, f->block / g->group, (const uint32_t *)w->scores, w->s_stride,
               packed + f->k_block, w->out, f->values, true);
     }
     store_outputs(cx, f, w, b, h, first, rows);

@@ -85,6 +85,8 @@ void at_packed_conv(at_context *cx, const at_conv_args *a)
 {
     if (is_pointwise(a))
         pointwise(cx, a);
+    else if (at_few_outputs_pay(cx, a))
+        at_few_outputs_conv(cx, a);
     else if (at_winograd_pays(cx, a))
         at_winograd_conv(cx, a);
     else if (a->groups == a->channels && a->groups == a->out_channels && a->groups > 1)

@@ -55,6 +55,10 @@ void at_packed_conv(at_context *cx, const at_conv_args *args);
 bool at_winograd_pays(const at_context *cx, const at_conv_args *args);
 void at_winograd_conv(at_context *cx, const at_conv_args *args);
 
+/* conv_few.c: few channels out, a stride of 1, nothing along frames */
+bool at_few_outputs_pay(const at_context *cx, const at_conv_args *args);
+void at_few_outputs_conv(at_context *cx, const at_conv_args *args);
+
 /* conv_direct.c: any convolution */
 void at_direct_conv(at_context *cx, const at_conv_args *args);
 

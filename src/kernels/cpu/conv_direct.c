@@ -354,8 +354,8 @@ static void multiply_taps(const direct *p, int64_t rows, int64_t columns, int64_
             const uint32_t *panel =
                 panels + p->words * p->taps * j + words_before(p, first, tap) * g->columns;
             for (int64_t i = 0; i < rows; i += g->rows)
-                g->tile(count, a + i * p->pixel_stride, p->pixel_stride, panel,
-                        sums + i * p->part + j, p->part, first > 0 || tap > 0);
+                at_gemm_tile(g, columns - j, count, a + i * p->pixel_stride, p->pixel_stride, panel,
+                             sums + i * p->part + j, p->part, first > 0 || tap > 0);
         }
     }
 }

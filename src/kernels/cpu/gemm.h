@@ -55,6 +55,10 @@ typedef struct at_gemm {
     void (*tile)(int64_t count, const uint32_t *a, int64_t a_stride, const uint32_t *panel,
                  float *c, int64_t c_stride, bool add);
 
+    /* NULL, or the same for the first half of the columns alone */
+    void (*half_tile)(int64_t count, const uint32_t *a, int64_t a_stride, const uint32_t *panel,
+                      float *c, int64_t c_stride, bool add);
+
     /* NULL, or tiles of which the sums are dear to move: the same over `runs` runs of `count`
        words in one go. Those of x start at a + start[run]; those of the panel follow each other. */
     void (*tile_runs)(int64_t runs, int64_t count, const uint32_t *a, const int64_t *start,
@@ -89,6 +93,15 @@ static inline void at_gemm_begin(const at_gemm *g)
 static inline void at_gemm_end(const at_gemm *g)
 {
     if (g->end) g->end();
+}
+
+/* A tile of which only the first `columns` are wanted (there may be more than it has). */
+static inline void at_gemm_tile(const at_gemm *g, int64_t columns, int64_t count, const uint32_t *a,
+                                int64_t a_stride, const uint32_t *panel, float *c, int64_t c_stride,
+                                bool add)
+{
+    bool half = g->half_tile && 2 * columns <= g->columns;
+    (half ? g->half_tile : g->tile)(count, a, a_stride, panel, c, c_stride, add);
 }
 
 /* cpu/simd/gemm_f32.c: moving words is the same for all precisions of a set. */

@@ -209,8 +209,8 @@ static void multiply(const winograd *w, int64_t rows, int64_t columns, const uin
         for (int64_t j = 0; j < columns; j += g->columns) {
             const uint32_t *panel = panels + j / g->columns * panel_stride + first * g->columns;
             for (int64_t i = 0; i < rows; i += g->rows)
-                g->tile(count, a + i * w->a_stride + first, w->a_stride, panel,
-                        sums + i * w->part + j, w->part, first > 0);
+                at_gemm_tile(g, columns - j, count, a + i * w->a_stride + first, w->a_stride, panel,
+                             sums + i * w->part + j, w->part, first > 0);
         }
     }
 }

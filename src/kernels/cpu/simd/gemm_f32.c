@@ -49,8 +49,9 @@ static void column_words(int64_t rows, int64_t columns, const float *in, int64_t
     }
 }
 
-static void tile(int64_t count, const uint32_t *a, int64_t a_stride, const uint32_t *panel,
-                 float *c, int64_t c_stride, bool add)
+/* `vectors` of the tile's columns, constant where this is inlined. */
+static inline void tile_of(int vectors, int64_t count, const uint32_t *a, int64_t a_stride,
+                           const uint32_t *panel, float *c, int64_t c_stride, bool add)
 {
     const float *row[ROWS / 3], *b = (const float *)panel;
     vf sum[ROWS][2];
@@ -63,17 +64,29 @@ static void tile(int64_t count, const uint32_t *a, int64_t a_stride, const uint3
         for (int i = 0; i < ROWS; i++) {
             vf x = v_set(row[i / 3][i % 3 * a_stride]);
             sum[i][0] = v_fma(x, b0, sum[i][0]);
-            sum[i][1] = v_fma(x, b1, sum[i][1]);
+            if (vectors > 1) sum[i][1] = v_fma(x, b1, sum[i][1]);
         }
 #pragma GCC unroll 16
         for (int i = 0; i < ROWS / 3; i++) row[i]++;
     }
 #pragma GCC unroll 16
     for (int i = 0; i < ROWS; i++, c += c_stride)
-        for (int j = 0; j < 2; j++) {
+        for (int j = 0; j < vectors; j++) {
             float *at = c + j * LANES;
             v_store(at, add ? (vf)(v_load(at) + sum[i][j]) : sum[i][j]);
         }
+}
+
+static void tile(int64_t count, const uint32_t *a, int64_t a_stride, const uint32_t *panel,
+                 float *c, int64_t c_stride, bool add)
+{
+    tile_of(2, count, a, a_stride, panel, c, c_stride, add);
+}
+
+static void half_tile(int64_t count, const uint32_t *a, int64_t a_stride, const uint32_t *panel,
+                      float *c, int64_t c_stride, bool add)
+{
+    tile_of(1, count, a, a_stride, panel, c, c_stride, add);
 }
 
 enum { FEW = AT_GEMM_FEW_COLUMNS };
@@ -178,6 +191,7 @@ static const at_gemm gemm = {
     .weight_to_words = to_words,
     .interleave = AT_SIMD_NAME(at_simd_interleave),
     .tile = tile,
+    .half_tile = half_tile,
     .lane_sums = lane_sums,
     .half_sums = half_sums,
     .column_words = column_words,

@@ -190,7 +190,7 @@ static void layer_norm(int64_t n, float *y, const float *x, const float *weight,
 static void rms_norm(int64_t n, float *y, const float *x, const float *weight, float eps)
 {
     float sum;
-    vf scale = v_set(1.0f / sqrtf(squares_about(n, x, 0, &sum, NULL) / (float)n + eps));
+    vf scale = v_set(1.0f / sqrtf(squares_about(n, x, 0, &sum, x + n) / (float)n + eps));
     FOR_VECTORS(n)
     {
         vf value = v_get(x + i, left) * scale;

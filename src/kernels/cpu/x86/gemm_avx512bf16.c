@@ -57,8 +57,9 @@ static __m512 multiply_add(__m512 sum, __m512i a, __m512i b)
     return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
 }
 
-static void tile(int64_t count, const uint32_t *a, int64_t a_stride, const uint32_t *panel,
-                 float *c, int64_t c_stride, bool add)
+/* `vectors` of the tile's columns, constant where this is inlined. */
+static inline void tile_of(int vectors, int64_t count, const uint32_t *a, int64_t a_stride,
+                           const uint32_t *panel, float *c, int64_t c_stride, bool add)
 {
     const uint32_t *row[ROWS / 3];
     __m512 sum[ROWS][2];
@@ -71,17 +72,29 @@ static void tile(int64_t count, const uint32_t *a, int64_t a_stride, const uint3
         for (int i = 0; i < ROWS; i++) {
             __m512i x = _mm512_set1_epi32((int)row[i / 3][i % 3 * a_stride]);
             sum[i][0] = multiply_add(sum[i][0], x, b0);
-            sum[i][1] = multiply_add(sum[i][1], x, b1);
+            if (vectors > 1) sum[i][1] = multiply_add(sum[i][1], x, b1);
         }
 #pragma GCC unroll 16
         for (int i = 0; i < ROWS / 3; i++) row[i]++;
     }
 #pragma GCC unroll 16
     for (int i = 0; i < ROWS; i++, c += c_stride)
-        for (int j = 0; j < 2; j++) {
+        for (int j = 0; j < vectors; j++) {
             float *at = c + j * LANES;
             _mm512_storeu_ps(at, add ? _mm512_add_ps(_mm512_loadu_ps(at), sum[i][j]) : sum[i][j]);
         }
+}
+
+static void tile(int64_t count, const uint32_t *a, int64_t a_stride, const uint32_t *panel,
+                 float *c, int64_t c_stride, bool add)
+{
+    tile_of(2, count, a, a_stride, panel, c, c_stride, add);
+}
+
+static void half_tile(int64_t count, const uint32_t *a, int64_t a_stride, const uint32_t *panel,
+                      float *c, int64_t c_stride, bool add)
+{
+    tile_of(1, count, a, a_stride, panel, c, c_stride, add);
 }
 
 /* One or two rows of x (`rows` is constant where this is inlined). */
@@ -126,16 +139,19 @@ static inline __m512 power(__m512 x)
 /* The largest score, no less than `most`; NaN if there is nothing but NaN and hidden ones. */
 static float largest(int64_t count, const float *scores, float most)
 {
-    __m512 top = _mm512_set1_ps(most);
-    __mmask16 nan = 0;
-    for (int64_t i = 0; i < count; i += LANES) {
+    __m512 top[2] = {_mm512_set1_ps(most), _mm512_set1_ps(most)};
+    int64_t i = 0;
+    for (; i + 2 * LANES <= count; i += 2 * LANES)
+        for (int j = 0; j < 2; j++) /* top where x is NaN */
+            top[j] = _mm512_max_ps(_mm512_loadu_ps(scores + i + j * LANES), top[j]);
+    for (; i < count; i += LANES) {
         __mmask16 some = count - i < LANES ? (__mmask16)((1u << (count - i)) - 1) : 0xffff;
-        __m512 x = _mm512_mask_loadu_ps(top, some, scores + i);
-        nan |= _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
-        top = _mm512_max_ps(x, top); /* top where x is NaN */
+        top[0] = _mm512_max_ps(_mm512_mask_loadu_ps(top[0], some, scores + i), top[0]);
     }
-    most = _mm512_reduce_max_ps(top);
-    return most == -INFINITY && nan ? NAN : most;
+    most = _mm512_reduce_max_ps(_mm512_max_ps(top[0], top[1]));
+    for (i = 0; most == -INFINITY && i < count; i++)
+        if (isnan(scores[i])) most = NAN;
+    return most;
 }
 
 /* The maximum may stay up to SLACK behind: weights are floating point numbers, and to scale what
@@ -184,6 +200,7 @@ const at_gemm at_gemm_avx512bf16 = {
     .weight_to_words = to_words,
     .interleave = at_simd_interleave_avx512,
     .tile = tile,
+    .half_tile = half_tile,
     .lane_sums = lane_sums,
     .column_words = column_words,
     .soften = soften,
