@@ -89,49 +89,56 @@ static void half_tile(int64_t count, const uint32_t *a, int64_t a_stride, const 
     tile_of(1, count, a, a_stride, panel, c, c_stride, add);
 }
 
-enum { FEW = AT_GEMM_FEW_COLUMNS };
+/* Few rows: as many at once as the registers allow. */
+enum { FEW = AT_GEMM_FEW_COLUMNS, MOST_ROWS = ROWS / 3 };
 
 /* The weights k to k + count of a row, LANES at the most. */
 static inline vf weights_at(bool half, const void *row, int64_t k, int64_t count)
 {
-    if (!half)
-        return count < LANES ? v_load_part((const float *)row + k, count)
-                             : v_load((const float *)row + k);
+    if (!half) return v_get((const float *)row + k, count);
     if (count >= LANES) return v_halves((const uint16_t *)row + k);
     uint16_t part[LANES] = {0};
     memcpy(part, (const uint16_t *)row + k, (size_t)count * sizeof *part);
     return v_halves(part);
 }
 
-/* One or two rows of x (`rows` and `half` are constant where this is inlined). */
+/* Up to MOST_ROWS rows of x (`rows` and `half` are constant where this is inlined). */
 static inline void few(bool half, int rows, int64_t count, const float *x, int64_t x_stride,
                        const void *const *w, float *sums)
 {
-    vf sum[2][FEW];
+    vf sum[MOST_ROWS][FEW];
+#pragma GCC unroll 4
     for (int i = 0; i < rows; i++)
+#pragma GCC unroll 4
         for (int j = 0; j < FEW; j++) sum[i][j] = v_load(sums + (i * FEW + j) * LANES);
-    for (int64_t k = 0; k < count; k += LANES) {
-        bool whole = count - k >= LANES;
-        vf from[2];
-        for (int i = 0; i < rows; i++)
-            from[i] =
-                whole ? v_load(x + i * x_stride + k) : v_load_part(x + i * x_stride + k, count - k);
-        for (int j = 0; j < FEW; j++) {
-            vf weight = weights_at(half, w[j], k, count - k);
-            for (int i = 0; i < rows; i++) sum[i][j] = v_fma(weight, from[i], sum[i][j]);
+    FOR_VECTORS(count)
+    {
+        vf weight[FEW];
+#pragma GCC unroll 4
+        for (int j = 0; j < FEW; j++) weight[j] = weights_at(half, w[j], i, left);
+#pragma GCC unroll 4
+        for (int r = 0; r < rows; r++) {
+            vf from = v_get(x + r * x_stride + i, left);
+#pragma GCC unroll 4
+            for (int j = 0; j < FEW; j++) sum[r][j] = v_fma(weight[j], from, sum[r][j]);
         }
     }
+#pragma GCC unroll 4
     for (int i = 0; i < rows; i++)
+#pragma GCC unroll 4
         for (int j = 0; j < FEW; j++) v_store(sums + (i * FEW + j) * LANES, sum[i][j]);
 }
 
 static inline void all_rows(bool half, int64_t count, int64_t m, const float *x, int64_t x_stride,
                             const void *const *w, float *sums)
 {
-    int64_t i = 0;
-    for (; i + 2 <= m; i += 2)
-        few(half, 2, count, x + i * x_stride, x_stride, w, sums + i * FEW * LANES);
-    if (i < m) few(half, 1, count, x + i * x_stride, x_stride, w, sums + i * FEW * LANES);
+    for (; m >= MOST_ROWS; m -= MOST_ROWS, x += MOST_ROWS * x_stride) {
+        few(half, MOST_ROWS, count, x, x_stride, w, sums);
+        sums += MOST_ROWS * FEW * LANES;
+    }
+    if (m == 3) few(half, 3, count, x, x_stride, w, sums);
+    if (m == 2) few(half, 2, count, x, x_stride, w, sums);
+    if (m == 1) few(half, 1, count, x, x_stride, w, sums);
 }
 
 static void lane_sums(int64_t count, int64_t m, const uint32_t *x, int64_t x_stride,

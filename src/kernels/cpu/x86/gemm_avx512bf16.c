@@ -7,7 +7,8 @@
 #include <math.h>
 #include <string.h>
 
-enum { LANES = 16, ROWS = 12, COLUMNS = 2 * LANES, FEW = AT_GEMM_FEW_COLUMNS };
+enum { LANES = 16, ROWS = 12, COLUMNS = 2 * LANES };
+enum { FEW = AT_GEMM_FEW_COLUMNS, MOST_ROWS = 4 /* of few */ };
 
 static __m512i pairs(__m512 low, __m512 high)
 {
@@ -97,33 +98,50 @@ static void half_tile(int64_t count, const uint32_t *a, int64_t a_stride, const 
     tile_of(1, count, a, a_stride, panel, c, c_stride, add);
 }
 
-/* One or two rows of x (`rows` is constant where this is inlined). */
+/* LANES words of the rows of x and of the weight (those of the mask), multiplied. */
+static inline void few_step(int rows, __mmask16 mask, const uint32_t *x, int64_t x_stride,
+                            const void *const *w, int64_t k, __m512 sum[][FEW])
+{
+    __m512i weight[FEW];
+#pragma GCC unroll 4
+    for (int j = 0; j < FEW; j++)
+        weight[j] = _mm512_maskz_loadu_epi32(mask, (const char *)w[j] + 4 * k);
+#pragma GCC unroll 4
+    for (int i = 0; i < rows; i++) {
+        __m512i from = _mm512_maskz_loadu_epi32(mask, x + i * x_stride + k);
+#pragma GCC unroll 4
+        for (int j = 0; j < FEW; j++) sum[i][j] = multiply_add(sum[i][j], from, weight[j]);
+    }
+}
+
+/* Up to MOST_ROWS rows of x (`rows` is constant where this is inlined). */
 static inline void few(int rows, int64_t count, const uint32_t *x, int64_t x_stride,
                        const void *const *w, float *sums)
 {
-    __m512 sum[2][FEW];
+    __m512 sum[MOST_ROWS][FEW];
+#pragma GCC unroll 4
     for (int i = 0; i < rows; i++)
+#pragma GCC unroll 4
         for (int j = 0; j < FEW; j++) sum[i][j] = _mm512_loadu_ps(sums + (i * FEW + j) * LANES);
-    for (int64_t k = 0; k < count; k += LANES) {
-        __mmask16 mask = count - k >= LANES ? 0xffff : (__mmask16)((1u << (count - k)) - 1);
-        __m512i from[2];
-        for (int i = 0; i < rows; i++)
-            from[i] = _mm512_maskz_loadu_epi32(mask, x + i * x_stride + k);
-        for (int j = 0; j < FEW; j++) {
-            __m512i weight = _mm512_maskz_loadu_epi32(mask, (const char *)w[j] + 4 * k);
-            for (int i = 0; i < rows; i++) sum[i][j] = multiply_add(sum[i][j], weight, from[i]);
-        }
-    }
+    int64_t k = 0;
+    for (; k + LANES <= count; k += LANES) few_step(rows, 0xffff, x, x_stride, w, k, sum);
+    if (k < count) few_step(rows, (__mmask16)((1u << (count - k)) - 1), x, x_stride, w, k, sum);
+#pragma GCC unroll 4
     for (int i = 0; i < rows; i++)
+#pragma GCC unroll 4
         for (int j = 0; j < FEW; j++) _mm512_storeu_ps(sums + (i * FEW + j) * LANES, sum[i][j]);
 }
 
 static void lane_sums(int64_t count, int64_t m, const uint32_t *x, int64_t x_stride,
                       const void *const *w, float *sums)
 {
-    int64_t i = 0;
-    for (; i + 2 <= m; i += 2) few(2, count, x + i * x_stride, x_stride, w, sums + i * FEW * LANES);
-    if (i < m) few(1, count, x + i * x_stride, x_stride, w, sums + i * FEW * LANES);
+    for (; m >= MOST_ROWS; m -= MOST_ROWS, x += MOST_ROWS * x_stride) {
+        few(MOST_ROWS, count, x, x_stride, w, sums);
+        sums += MOST_ROWS * FEW * LANES;
+    }
+    if (m == 3) few(3, count, x, x_stride, w, sums);
+    if (m == 2) few(2, count, x, x_stride, w, sums);
+    if (m == 1) few(1, count, x, x_stride, w, sums);
 }
 
 /* 2^x within 8e-5 of it; infinities give 0 and infinity, NaN stays. */
