@@ -8,14 +8,20 @@
 #include "kernels/cpu/gemm.h"
 #include <string.h>
 
-enum { COLUMNS = AT_GEMM_FEW_COLUMNS, WORDS = 256 /* of a row in a block */, MOST_LANES = 16 };
-enum { HALF_ROWS = 4, AT_ONCE = 4, SMALL = 1 << 16 /* values of a weight that one thread reads */ };
+enum {
+    COLUMNS = AT_GEMM_FEW_COLUMNS,
+    WORDS = 256 /* most of a row of the weight */,
+    MOST_LANES = 16
+};
+enum { AT_ONCE = 4 /* rows */, SMALL = 1 << 16 /* values of a weight that one thread reads */ };
 
 typedef struct few {
     const at_context *cx;
     const at_product *p;
-    int64_t block, blocks; /* values of k, and how often */
-    uint32_t *x;           /* [blocks][m][WORDS] */
+    int64_t block, blocks;     /* values of k, and how often */
+    int64_t words;             /* of a row of x in a block */
+    uint32_t *x;               /* [blocks][m][words] */
+    at_lane_sums *as_they_lie; /* NULL, or what takes the rows of the weight so */
 } few;
 
 static void pack_rows(const few *f)
@@ -26,8 +32,14 @@ static void pack_rows(const few *f)
         for (int64_t b = 0; b < f->blocks; b++) {
             int64_t first = b * f->block, count = AT_MIN(f->block, p->k - first);
             p->gemm->to_words(count, at_product_row(p, i, first, count, room),
-                              f->x + (b * p->m + i) * WORDS);
+                              f->x + (b * p->m + i) * f->words);
         }
+}
+
+static const char *weight_at(const at_product *p, int64_t row, int64_t first)
+{
+    return p->weight + row * p->weight_stride +
+           first / at_dtype_block(p->dtype) * (int64_t)at_dtype_block_bytes(p->dtype);
 }
 
 /* The processor's own prefetching does not keep up with some rows at once, and ends where they do:
@@ -37,38 +49,36 @@ static void fetch(const few *f, int64_t column, int64_t b, int64_t part, int64_t
     const at_product *p = f->p;
     b += 2;
     for (; b >= f->blocks; b -= f->blocks) column += COLUMNS;
-    int64_t values = at_dtype_block(p->dtype), bytes = (int64_t)at_dtype_block_bytes(p->dtype);
-    int64_t first = b * f->block, count = AT_MIN(f->block, p->k - first) / values * bytes;
+    int64_t first = b * f->block, count = AT_MIN(f->block, p->k - first);
+    int64_t bytes = count / at_dtype_block(p->dtype) * (int64_t)at_dtype_block_bytes(p->dtype);
     int64_t end = AT_MIN(column + COLUMNS, p->n);
     for (int64_t j = column + part; j < end; j += parts) {
-        const char *from = p->weight + j * p->weight_stride + first / values * bytes;
-        for (int64_t i = 0; i < count; i += 64) __builtin_prefetch(from + i, 0, 2);
+        const char *from = weight_at(p, j, first);
+        for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + i, 0, 2);
     }
 }
 
-/* One step of sums: rows of f16 as they lie where the processor's set takes them so, others as the
-   product's words. */
+/* One step of sums. */
 static void add_sums(const few *f, int64_t column, int64_t b, float *sums)
 {
     const at_product *p = f->p;
     const at_gemm *g = p->gemm;
     _Alignas(64) float values[COLUMNS][WORDS], wide[AT_GEMM_VALUES];
     _Alignas(64) uint32_t words[COLUMNS][WORDS];
-    bool half = p->dtype == AT_F16 && g->half_sums;
     int64_t columns = AT_MIN(COLUMNS, p->n - column);
     int64_t first = b * f->block, count = AT_MIN(f->block, p->k - first);
     const void *w[COLUMNS] = {NULL};
     for (int j = 0; j < COLUMNS; j++)
-        w[j] = j >= columns ? w[0]
-               : half       ? p->weight + (column + j) * p->weight_stride + 2 * first
-                            : at_weight_words(f->cx, p, column + j, first, count,
-                                        g->group == 1 ? values[j] : wide, words[j]);
-    const uint32_t *x = f->x + b * p->m * WORDS;
+        w[j] = j >= columns     ? w[0]
+               : f->as_they_lie ? weight_at(p, column + j, first)
+                                : at_weight_words(f->cx, p, column + j, first, count,
+                                                  g->group == 1 ? values[j] : wide, words[j]);
+    at_lane_sums *add = f->as_they_lie ? f->as_they_lie : g->lane_sums;
+    const uint32_t *x = f->x + b * p->m * f->words;
     for (int64_t i = 0; i < p->m; i += AT_ONCE) {
         fetch(f, column, b, i / AT_ONCE, at_ceil_div(p->m, AT_ONCE));
-        (half ? g->half_sums : g->lane_sums)(at_gemm_words(g, count), AT_MIN(AT_ONCE, p->m - i),
-                                             x + i * WORDS, WORDS, w,
-                                             sums + i * COLUMNS * g->lanes);
+        add(at_gemm_words(g, count), AT_MIN(AT_ONCE, p->m - i), x + i * f->words, f->words, w,
+            sums + i * COLUMNS * g->lanes);
     }
 }
 
@@ -87,15 +97,28 @@ static void run_columns(const few *f, int64_t column)
                           p->y + i * p->y_stride + column);
 }
 
+/* Whose arithmetic is used, and whether on the weight as it lies. */
+static void choose(few *f, at_product *p)
+{
+    const at_gemm *exact = at_gemm_of(f->cx, AT_PRECISION_F32),
+                  *direct[2] = {exact, p->gemm->finer};
+    for (int i = 0; i < 2 && p->m <= AT_GEMM_FEWEST_ROWS && !f->as_they_lie; i++) {
+        if (!direct[i] || !direct[i]->sums_of) continue;
+        f->as_they_lie = direct[i]->sums_of(p->dtype);
+        if (f->as_they_lie) p->gemm = direct[i];
+    }
+    if (!f->as_they_lie && !p->gemm->lane_sums) p->gemm = at_gemm_of(f->cx, AT_PRECISION_BF16);
+}
+
 void at_product_few_rows(at_context *cx, const at_product *given)
 {
     at_product p = *given;
-    const at_gemm *exact = at_gemm_of(cx, AT_PRECISION_F32);
-    if (p.dtype == AT_F16 && p.m <= HALF_ROWS && exact && exact->half_sums) p.gemm = exact;
-    if (!p.gemm->lane_sums) p.gemm = at_gemm_of(cx, AT_PRECISION_BF16);
-    few f = {.cx = cx, .p = &p, .block = WORDS * p.gemm->group};
+    few f = {.cx = cx, .p = &p};
+    choose(&f, &p);
+    f.block = p.gemm->few;
     f.blocks = at_ceil_div(p.k, f.block);
-    f.x = at_scratch(cx, (size_t)(f.blocks * p.m * WORDS + 1) * sizeof *f.x);
+    f.words = at_gemm_words(p.gemm, f.block);
+    f.x = at_scratch(cx, (size_t)(f.blocks * p.m * f.words + 1) * sizeof *f.x);
     if (!f.x) return;
     pack_rows(&f);
 #pragma omp parallel for num_threads(cx->threads) schedule(static) if (p.n * p.k >= SMALL)

@@ -20,7 +20,13 @@ enum {
     AT_GEMM_WORDS = 520,       /* and most words */
     AT_GEMM_FEW_ROWS = 16,     /* up to here a product reads its weight once, unpacked in passing */
     AT_GEMM_FEW_COLUMNS = 4,   /* weight rows at once in that case */
+    AT_GEMM_FEWEST_ROWS = 4,   /* up to here some weights are multiplied as they lie */
 };
+
+/* sums[i][j][lanes] += x[i][.] w[j][.] lane by lane, over `count` words of m rows of x and of
+   AT_GEMM_FEW_COLUMNS rows of w (unaligned) */
+typedef void at_lane_sums(int64_t count, int64_t m, const uint32_t *x, int64_t x_stride,
+                          const void *const *w, float *sums);
 
 typedef struct at_gemm {
     int rows, columns;  /* the register tile */
@@ -65,14 +71,13 @@ typedef struct at_gemm {
                       int64_t a_stride, const uint32_t *panel, float *c, int64_t c_stride,
                       bool add);
 
-    /* NULL: few rows are computed in the next better precision.
-       sums[i][j][lanes] += x[i][.] w[j][.] lane by lane, for m rows of x and
-       AT_GEMM_FEW_COLUMNS rows of w (unaligned) */
-    void (*lane_sums)(int64_t count, int64_t m, const uint32_t *x, int64_t x_stride,
-                      const void *const *w, float *sums);
-    /* NULL, or the same for rows of w that are f16 still, and words that are f32 */
-    void (*half_sums)(int64_t count, int64_t m, const uint32_t *x, int64_t x_stride,
-                      const void *const *w, float *sums);
+    /* Few rows: values of k at once (256, or a multiple); NULL: they are computed in the next
+       better precision; NULL, or the same for rows of w as they lie (NULL for most dtypes) and up
+       to AT_GEMM_FEWEST_ROWS rows of x; NULL, or what has more of these. */
+    int few;
+    at_lane_sums *lane_sums;
+    at_lane_sums *(*sums_of)(at_dtype dtype);
+    const struct at_gemm *finer;
     /* out[i] = the sum of the lanes of sums[i] */
     void (*add_lanes)(int64_t count, const float *sums, float *out);
 
@@ -111,6 +116,7 @@ void at_simd_interleave_neon(int64_t count, const void *const *row, uint32_t *pa
 void at_simd_add_lanes_avx2(int64_t count, const float *sums, float *out);
 void at_simd_add_lanes_avx512(int64_t count, const float *sums, float *out);
 void at_simd_add_lanes_neon(int64_t count, const float *sums, float *out);
+extern const at_gemm at_simd_integers_avx2, at_simd_integers_avx512;
 float at_simd_soften_avx2(int64_t count, float *scores, float *most);
 float at_simd_soften_avx512(int64_t count, float *scores, float *most);
 float at_simd_soften_neon(int64_t count, float *scores, float *most);

@@ -153,6 +153,11 @@ static void half_sums(int64_t count, int64_t m, const uint32_t *x, int64_t x_str
     all_rows(true, count, m, (const float *)x, x_stride, w, sums);
 }
 
+static at_lane_sums *sums_of(at_dtype dtype)
+{
+    return dtype == AT_F16 ? half_sums : NULL;
+}
+
 void AT_SIMD_NAME(at_simd_add_lanes)(int64_t count, const float *sums, float *out)
 {
     for (int64_t i = 0; i < count; i++) out[i] = v_sum(v_load(sums + i * LANES));
@@ -200,7 +205,8 @@ static const at_gemm gemm = {
     .tile = tile,
     .half_tile = half_tile,
     .lane_sums = lane_sums,
-    .half_sums = half_sums,
+    .few = 256,
+    .sums_of = sums_of,
     .column_words = column_words,
     .soften = AT_SIMD_NAME(at_simd_soften),
     .add_lanes = AT_SIMD_NAME(at_simd_add_lanes),

@@ -127,4 +127,5 @@ const at_gemm at_gemm_avx512vnni = {
     .weight_to_words = weight_to_words,
     .interleave = at_simd_interleave_avx512,
     .tile = tile,
+    .finer = &at_simd_integers_avx512,
 };

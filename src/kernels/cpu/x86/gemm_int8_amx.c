@@ -158,4 +158,5 @@ const at_gemm at_gemm_amxint8 = {
     .begin = at_tile_begin,
     .end = at_tile_end,
     .tile = tile,
+    .finer = &at_simd_integers_avx512,
 };
