@@ -49,6 +49,7 @@ typedef struct product_case {
     bool bias;
     at_activation activation;
     float outlier; /* times column 3 of x */
+    double bar;    /* 0: that of the precision */
 } product_case;
 
 static void check(at_context *cx, at_precision precision, const product_case *p)
@@ -74,7 +75,7 @@ static void check(at_context *cx, at_precision precision, const product_case *p)
         bias, p->activation, y,    ys, precision};
     cx->kernels->matmul(cx, &args);
     assert_fine(cx);
-    double bar = precision == AT_PRECISION_F32 ? 2e-6 : 8e-3;
+    double bar = p->bar != 0 ? p->bar : precision == AT_PRECISION_F32 ? 2e-6 : 8e-3;
     for (int64_t i = 0; i < p->m; i++)
         for (int64_t j = 0; j < ys; j++) {
             if (j >= p->n) {
@@ -87,7 +88,7 @@ static void check(at_context *cx, at_precision precision, const product_case *p)
                 size += fabs((double)x[i * xs + l] * (double)w[j * p->k + l]);
             }
             double most = bar * size;
-            if (precision == AT_PRECISION_INT8)
+            if (precision == AT_PRECISION_INT8 && p->bar == 0)
                 most = 1e-5 + int8_bound(p->k, x + i * xs, w + j * p->k);
             double expected = activated(p->activation, sum), got = (double)y[i * ys + j];
             if (!(fabs(got - expected) <= most * 1.2))
@@ -149,6 +150,59 @@ static void test_outliers(void **state)
     for (int64_t m = 7; m < 80; m += 60)
         check(cx, precisions[i],
               &(product_case){.m = m, .n = 45, .k = 700, .dtype = AT_F32, .outlier = 100});
+    at_context_free(cx);
+}
+
+/* Very few rows times blocks of integers: x has 16 bits, of the largest of 256 neighbours, and the
+   weight is exact. */
+static void test_integers(void **state)
+{
+    (void)state;
+    static const at_dtype dtypes[] = {AT_Q8_0, AT_Q4_0, AT_Q4_K};
+    static const int64_t blocks[] = {1, 3, 8, 9, 47}, outliers[] = {0, 100};
+    at_context *cx = at_context_new(&(at_context_options){.threads = 2});
+    for (int i = 1; i < 3; i++)
+        for (int d = 0; d < 3 && has_precision(precisions[i]); d++)
+            for (int64_t m = 1; m <= 4; m++)
+                for (int b = 0; b < 10; b++)
+                    check(cx, precisions[i],
+                          &(product_case){.m = m,
+                                          .n = 4 * b + 1 + m,
+                                          .k = blocks[b / 2] * (dtypes[d] == AT_Q4_K ? 256 : 32),
+                                          .dtype = dtypes[d],
+                                          .bias = b % 3 == 0,
+                                          .outlier = (float)outliers[b % 2],
+                                          .bar = b % 2 ? 1.5e-3 : 3e-5});
+    at_context_free(cx);
+}
+
+/* NaN and infinity in one row of x do no harm to another; in a weight, to no other column. */
+static void test_special_integers(void **state)
+{
+    (void)state;
+    enum { M = 3, N = 9, K = 512 };
+    static const at_dtype dtypes[] = {AT_Q8_0, AT_Q4_0, AT_Q4_K};
+    float x[M * K], w[N * K], y[M * N];
+    uint8_t packed[N * K * 2];
+    at_context *cx = at_context_new(NULL);
+    for (int i = 0; i < M * K; i++) x[i] = random_value();
+    for (int i = 0; i < N * K; i++) w[i] = random_value();
+    x[300] = NAN, x[2 * K + 511] = -INFINITY;
+    EACH_PRECISION(i)
+    for (int d = 0; d < 3; d++) {
+        at_convert(AT_F32, w, dtypes[d], packed, N * K);
+        int64_t row = K / at_dtype_block(dtypes[d]) * (int64_t)at_dtype_block_bytes(dtypes[d]);
+        packed[4 * row] = 0, packed[4 * row + 1] = 0x7e; /* the first factor of row 4 */
+        at_matmul_args args = {M,   N,    K,           x, K, packed,       dtypes[d],
+                               row, NULL, AT_IDENTITY, y, N, precisions[i]};
+        cx->kernels->matmul(cx, &args);
+        assert_fine(cx);
+        for (int j = 0; j < N; j++) {
+            assert_true(isnan(y[j]));
+            assert_int_equal(isnan(y[N + j]) != 0, j == 4);
+            assert_false(isfinite(y[2 * N + j]));
+        }
+    }
     at_context_free(cx);
 }
 
@@ -220,6 +274,8 @@ int main(void)
         cmocka_unit_test(test_weight_dtypes),
         cmocka_unit_test(test_strides_bias_activation),
         cmocka_unit_test(test_outliers),
+        cmocka_unit_test(test_integers),
+        cmocka_unit_test(test_special_integers),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_special),
     };

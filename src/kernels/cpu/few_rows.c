@@ -3,17 +3,15 @@
    cache level, and multiplies it with all rows of x lane by lane; lanes are added at the end. What
    a block needs of x lies together, so that it does not take the places of the weight's rows in
    that cache: their distance is often a multiple of its size.
-   Few rows with weights of f16 are multiplied in f32 in every precision: less work than words.
-   Quantising the weight to int8 in passing would cost more than the arithmetic it saves. */
+   With very few rows, f16 is multiplied in f32 in every precision, unpacked in the registers, and
+   blocks of integers as integers unless f32 was asked for (simd/few_integers.c): less work than
+   words, and finer. */
 #include "kernels/cpu/gemm.h"
 #include <string.h>
 
-enum {
-    COLUMNS = AT_GEMM_FEW_COLUMNS,
-    WORDS = 256 /* most of a row of the weight */,
-    MOST_LANES = 16
-};
-enum { AT_ONCE = 4 /* rows */, SMALL = 1 << 16 /* values of a weight that one thread reads */ };
+enum { COLUMNS = AT_GEMM_FEW_COLUMNS, MOST_LANES = 16, AT_ONCE = 4 /* rows of x */ };
+enum { WORDS = 256 /* most of a row of the weight in a block */ };
+enum { SMALL = 1 << 16 /* values of a weight that one thread reads */ };
 
 typedef struct few {
     const at_context *cx;

@@ -29,9 +29,9 @@ static inline vs s_bytes(const uint8_t *p)
 {
     return (vs)_mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)p));
 }
-static inline vs s_set(int x)
+static inline vs s_pair(int32_t x)
 {
-    return (vs)_mm512_set1_epi16((short)x);
+    return (vs)_mm512_set1_epi32(x);
 }
 /* The low halves of 16 bytes, then the high ones. */
 static inline void s_nibbles(const uint8_t *p, vs out[VECTORS])
@@ -44,6 +44,11 @@ static inline void s_nibbles(const uint8_t *p, vs out[VECTORS])
 static inline vi s_multiply(vs a, vs b)
 {
     return (vi)_mm512_madd_epi16((__m512i)a, (__m512i)b);
+}
+/* Eight bytes, 0 in the lanes beyond. */
+static inline vi v_eight(uint64_t bytes)
+{
+    return (vi)_mm512_cvtepu8_epi32(_mm_cvtsi64_si128((long long)bytes));
 }
 static inline vi v_nearest(vf x)
 {
@@ -68,9 +73,9 @@ static inline vs s_bytes(const uint8_t *p)
 {
     return (vs)_mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(const void *)p));
 }
-static inline vs s_set(int x)
+static inline vs s_pair(int32_t x)
 {
-    return (vs)_mm256_set1_epi16((short)x);
+    return (vs)_mm256_set1_epi32(x);
 }
 static inline void s_nibbles(const uint8_t *p, vs out[VECTORS])
 {
@@ -81,6 +86,10 @@ static inline void s_nibbles(const uint8_t *p, vs out[VECTORS])
 static inline vi s_multiply(vs a, vs b)
 {
     return (vi)_mm256_madd_epi16((__m256i)a, (__m256i)b);
+}
+static inline vi v_eight(uint64_t bytes)
+{
+    return (vi)_mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)bytes));
 }
 static inline vi v_nearest(vf x)
 {
@@ -190,28 +199,48 @@ simple_column(void (*read)(const uint8_t *in, vs w[VECTORS]), int bytes, int m, 
 
 /* ---- blocks of 256 */
 
+enum { ALL = SCALED / SHORTS, AT_ONCE = 1024 /* values */, BLOCKS = AT_ONCE / SCALED };
+
+/* What belongs to the integers of a block: their scales, twice in a lane, what the sums are
+   multiplied with, and minima, multiplied. Read for some blocks before their integers are: the
+   processor does not see that far ahead. */
+typedef struct K_scales {
+    int32_t scale[GROUPS];
+    vf factor, less;
+} K_scales;
+
 /* q4_K, q5_K: eight scales, eight minima of 6 bits (tensor/kblocks.c). */
-static inline void scales_6(const uint8_t *in, uint8_t scale[8], uint8_t minimum[16])
+static inline void read_scales(const uint8_t *in, K_scales *out)
 {
-    uint32_t from[3], to[4];
-    memcpy(from, in, sizeof from);
-    to[0] = from[0] & 0x3f3f3f3f;
-    to[1] = (from[2] & 0x0f0f0f0f) | (from[0] >> 6 & 0x03030303) << 4;
-    to[2] = from[1] & 0x3f3f3f3f;
-    to[3] = (from[2] >> 4 & 0x0f0f0f0f) | (from[1] >> 6 & 0x03030303) << 4;
-    memcpy(scale, to, 8);
-    memcpy(minimum, to + 2, 8);
+    uint32_t from[3];
+    for (int i = 0; i < 3; i++) memcpy(&from[i], in + 4 + 4 * i, sizeof *from);
+    uint64_t high = (from[2] & 0x0f0f0f0f) | (from[0] >> 6 & 0x03030303) << 4;
+    vi scale = v_eight(high << 32 | (from[0] & 0x3f3f3f3f)), twice = scale | scale << 16;
+    memcpy(out->scale, &twice, sizeof out->scale);
+    high = (from[2] >> 4 & 0x0f0f0f0f) | (from[1] >> 6 & 0x03030303) << 4;
+    out->factor = half_at(in);
+    out->less = v_float(v_eight(high << 32 | (from[1] & 0x3f3f3f3f))) * half_at(in + 2);
 }
 
-enum { ALL = SCALED / SHORTS };
+static inline void q4_K(const uint8_t *in, const int32_t scale[GROUPS], vs w[ALL])
+{
+#pragma GCC unroll 4
+    for (int j = 0; j < GROUPS; j += 2)
+#pragma GCC unroll 2
+        for (int h = 0; h < VECTORS; h++) {
+            vs codes = s_bytes(in + 16 + 16 * j + h * SHORTS);
+            w[j * VECTORS + h] = (codes & 15) * s_pair(scale[j]);
+            w[(j + 1) * VECTORS + h] = (codes >> 4) * s_pair(scale[j + 1]);
+        }
+}
 
-/* Sums of SCALED products; exact: a lane adds SCALED / LANES of at most 2^12 * 2^15. */
+/* SCALED products; exact: a lane adds SCALED / LANES of at most 2^12 * 2^15. */
 static inline vf integer_sum(const vs w[ALL], const uint32_t *x)
 {
-    vi sum = s_multiply(w[0], s_load(x));
+    vi sum[2] = {s_multiply(w[0], s_load(x)), s_multiply(w[1], s_load(x + LANES))};
 #pragma GCC unroll 16
-    for (int i = 1; i < ALL; i++) sum = sum + s_multiply(w[i], s_load(x + i * LANES));
-    return v_float(sum);
+    for (int i = 2; i < ALL; i++) sum[i % 2] = sum[i % 2] + s_multiply(w[i], s_load(x + i * LANES));
+    return v_float(sum[0] + sum[1]);
 }
 
 static inline __attribute__((always_inline)) void q4_K_column(int m, int64_t count,
@@ -219,29 +248,22 @@ static inline __attribute__((always_inline)) void q4_K_column(int m, int64_t cou
                                                               const uint8_t *w, float *sums)
 {
     vf all[AT_GEMM_FEWEST_ROWS];
+    K_scales scales[BLOCKS];
+    int64_t blocks = count / STEP;
+    for (int64_t b = 0; b < blocks; b++) read_scales(w + 144 * b, &scales[b]);
 #pragma GCC unroll 4
     for (int i = 0; i < m; i++) all[i] = v_load(sums + i * AT_GEMM_FEW_COLUMNS * LANES);
-    for (; count > 0; count -= STEP, x += STEP, w += 144) {
-        uint8_t scale[8], minimum[16] = {0};
+    for (int64_t b = 0; b < blocks; b++, x += STEP, w += 144) {
         vs integers[ALL];
-        scales_6(w + 4, scale, minimum);
-#pragma GCC unroll 8
-        for (int j = 0; j < GROUPS; j += 2)
-#pragma GCC unroll 2
-            for (int h = 0; h < VECTORS; h++) {
-                vs codes = s_bytes(w + 16 + 16 * j + h * SHORTS);
-                integers[j * VECTORS + h] = (codes & 15) * s_set(scale[j]);
-                integers[(j + 1) * VECTORS + h] = (codes >> 4) * s_set(scale[j + 1]);
-            }
-        vf factor = half_at(w), less = v_float(v_bytes(minimum)) * half_at(w + 2);
+        q4_K(w, scales[b].scale, integers);
 #pragma GCC unroll 4
         for (int i = 0; i < m; i++) {
             const uint32_t *row = x + i * x_stride;
             float by;
             memcpy(&by, row + WORDS, sizeof by);
-            all[i] = v_fma(integer_sum(integers, row), factor * v_set(by), all[i]);
+            all[i] = v_fma(integer_sum(integers, row), scales[b].factor * v_set(by), all[i]);
             vf of_x = v_get((const float *)(const void *)(row + SUMS_AT), GROUPS);
-            all[i] = all[i] - less * of_x;
+            all[i] = all[i] - scales[b].less * of_x;
         }
     }
 #pragma GCC unroll 4
@@ -288,7 +310,7 @@ const at_gemm AT_SIMD_NAME(at_simd_integers) = {
     .lanes = LANES,
     .dtype = AT_DTYPES,
     .to_words = to_words,
-    .few = 1024,
+    .few = AT_ONCE,
     .sums_of = sums_of,
     .add_lanes = AT_SIMD_NAME(at_simd_add_lanes),
 };
