@@ -28,6 +28,18 @@ at_kokoro_info at_kokoro_info_of(const at_module *module)
 
 /* ---- forward */
 
+/* Precisions of the two stages, by what the context was asked for. Int8 moves durations by whole
+   frames, so it is for the sound alone; there it is what `auto` takes: 1.4 dB of the log-mel
+   spectrum from f32, where ONNX Runtime's int8 is at 3.3 (docs/speaking.md). Gives the context's.
+ */
+static at_precision begin_stage(at_context *cx, bool sound)
+{
+    at_precision asked = cx->options.precision;
+    if (sound && asked == AT_PRECISION_AUTO) cx->options.precision = AT_PRECISION_INT8;
+    if (!sound && asked == AT_PRECISION_INT8) cx->options.precision = AT_PRECISION_BF16;
+    return asked;
+}
+
 /* Whole frames, at least one a token: i32 [N]; their sum in *frames. */
 static at_tensor *whole_frames(at_context *cx, at_tensor *predicted, double speed, int64_t *frames)
 {
@@ -65,6 +77,7 @@ at_kokoro_plan at_kokoro_plan_of(at_context *cx, const at_module *module, at_ten
         return (at_kokoro_plan){
             at_fail(cx, AT_ERROR_SHAPE, "kokoro: ids %s, at most %lld of them, style %s",
                     at_shape_text(ids), (long long)m->bert.positions, at_shape_text(style))};
+    at_precision asked = begin_stage(cx, false);
     at_scope s = at_scope_begin(cx);
     at_tensor *prosody = at_contiguous(cx, at_slice(cx, style, 1, m->style, m->style));
     at_tensor *x = at_project(cx, &m->bert_encoder, at_albert_forward(cx, &m->bert, ids));
@@ -77,6 +90,7 @@ at_kokoro_plan at_kokoro_plan_of(at_context *cx, const at_module *module, at_ten
     out.loudness = curves.second;
     out.asr = stretch(cx, at_encode_text(cx, &m->text_encoder, ids), out.durations, frames);
     at_scope_end(cx, s, &out.durations, &out.predicted, &out.asr, &out.pitch, &out.loudness, NULL);
+    cx->options.precision = asked;
     return out;
 }
 
@@ -84,12 +98,14 @@ at_tensor *at_kokoro_say(at_context *cx, const at_module *module, const at_kokor
                          at_tensor *style, at_generator *random)
 {
     const kokoro *m = (const kokoro *)module;
+    at_precision asked = begin_stage(cx, true);
     at_scope s = at_scope_begin(cx);
     at_tensor *voice = at_contiguous(cx, at_slice(cx, style, 1, 0, m->style));
     at_tensor *x =
         at_istftnet_decode(cx, &m->decoder, plan->asr, plan->pitch, plan->loudness, voice);
     x = at_istftnet_generate(cx, &m->decoder, x, plan->pitch, voice, random);
     at_scope_end(cx, s, &x, NULL);
+    cx->options.precision = asked;
     return x;
 }
 

@@ -73,6 +73,8 @@ bool at_next_chunk(const at_utterance *u, int64_t begin, int64_t target, int64_t
     int64_t symbols, end = sentence_end(u, begin, most, &symbols);
     if (first && symbols > target) {
         int64_t at = cut(u, begin, end, target, true);
+        if (at == end) at = cut(u, begin, end, 2 * target, true);
+        if (at == end && symbols > 4 * target) at = cut(u, begin, end, target, false);
         for (int64_t i = at; i < end; i++) symbols -= symbols_of(&u->items[i]);
         end = at;
     }

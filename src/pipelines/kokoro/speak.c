@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { FIRST_TARGET = 45, TARGET = 160 }; /* symbols in a chunk */
+enum { FIRST_TARGET = 24, TARGET = 160 }; /* symbols in a chunk */
 
 typedef struct job {
     at_speaker *speaker;

@@ -37,8 +37,9 @@ typedef struct at_chunk {
     int64_t begin, end; /* of an utterance's items */
 } at_chunk;
 
-/* The next chunk from item `begin` on: sentences up to about `target` symbols, a longer one cut at
-   a mark where it is the first, never more than `most`. False at the end. */
+/* The next chunk from item `begin` on: sentences up to about `target` symbols, never more than
+   `most`. The first, which is waited for, is cut at a mark or before a part of the sentence within
+   `target`, else within twice as many, and a far longer one behind a word. False at the end. */
 bool at_next_chunk(const at_utterance *utterance, int64_t begin, int64_t target, int64_t most,
                    bool first, at_chunk *out);
 
