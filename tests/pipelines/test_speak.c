@@ -6,6 +6,7 @@
 
 static char warning[512];
 enum { WIDTH = 12, ROWS = 22 };
+#define VOICES AT_FIXTURES "/audio/voices"
 
 static void keep_warning(void *user, at_log_level level, const char *text)
 {
@@ -105,6 +106,39 @@ static void test_voices(void **state)
     at_context_free(cx);
 }
 
+/* As numpy and PyTorch save them, named by their paths. */
+static void test_voice_files(void **state)
+{
+    (void)state;
+    at_context *cx;
+    at_speaker *s = open_speaker(&cx);
+    static const char *const names[] = {VOICES "/one.npy", VOICES "/one.pt", VOICES "/packed.npz",
+                                        VOICES "/both.npz/sun", "sun"};
+    at_voice *one = at_voice_open(s, "one"), *two = at_voice_open(s, VOICES "/both.npz/moon(2)");
+    assert_fine(cx);
+    for (size_t i = 0; i < AT_COUNT(names); i++) {
+        at_voice *voice = at_voice_open(s, names[i]);
+        assert_fine(cx);
+        assert_int_equal(voice->rows, ROWS);
+        for (int j = 0; j < ROWS * WIDTH; j++)
+            assert_true(fabsf(voice->styles[j] - one->styles[j]) < 1e-6f);
+        at_voice_free(voice);
+    }
+    assert_true(fabsf(two->styles[5] - sinf(7)) < 1e-6f);
+    at_voice_free(one);
+    at_voice_free(two);
+    static const char *const wrong[][2] = {{VOICES "/both.npz", "holds 2 voices (say which, as in"},
+                                           {VOICES "/both.npz/three", "has no voice \"three\""},
+                                           {VOICES "/one.npy/one", "not an archive of voices"},
+                                           {VOICES "/none.npz/one", "no such voice"}};
+    for (size_t i = 0; i < AT_COUNT(wrong); i++) {
+        assert_null(at_voice_open(s, wrong[i][0]));
+        if (!strstr(at_error_text(cx), wrong[i][1])) fail_msg("%s", at_error_text(cx));
+        at_error_clear(cx);
+    }
+    at_context_free(cx);
+}
+
 static void test_what_cannot_be_said(void **state)
 {
     (void)state;
@@ -167,8 +201,10 @@ static int start(void **state)
 {
     char command[1024];
     if (make_folder(state) != 0) return -1;
-    snprintf(command, sizeof command, "cp %s/networks/kokoro_tiny/* %s && mkdir %s/voices",
-             AT_FIXTURES, folder, folder);
+    snprintf(
+        command, sizeof command,
+        "cp %s/networks/kokoro_tiny/* %s && mkdir %s/voices && cp %s/both.npz %s/voices-all.npz",
+        AT_FIXTURES, folder, folder, VOICES, folder);
     if (system(command) != 0) return -1;
     write_voice("one", ROWS * WIDTH, 1);
     write_voice("two", ROWS * WIDTH, 2);
@@ -186,9 +222,8 @@ static int stop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_chunks),
-        cmocka_unit_test(test_voices),
-        cmocka_unit_test(test_what_cannot_be_said),
+        cmocka_unit_test(test_chunks),      cmocka_unit_test(test_voices),
+        cmocka_unit_test(test_voice_files), cmocka_unit_test(test_what_cannot_be_said),
         cmocka_unit_test(test_files),
     };
     return cmocka_run_group_tests(tests, start, stop);

@@ -31,8 +31,9 @@ static const char *language_of(const at_speak_options *o)
     for (size_t i = 0; o->language && i < AT_COUNT(names); i++)
         if (strcmp(o->language, names[i][0]) == 0) return names[i][1];
     if (o->language) return o->language;
-    const char *voice = o->voice ? o->voice : "a", *slash = strrchr(voice, '/');
-    if (slash) voice = slash + 1;
+    const char *voice = o->voice ? o->voice : "a", *end = voice + strcspn(voice, "+,");
+    for (const char *at = voice; at < end; at++) /* of the first, without its folder */
+        if (*at == '/') voice = at + 1;
     for (size_t i = 0; i < AT_COUNT(languages); i++)
         if (voice[0] == languages[i].letter && (voice[1] == 'f' || voice[1] == 'm') &&
             voice[2] == '_')

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_ROWS = 1 << 16, MOST_FILE = 1 << 28 };
+enum { MOST_ROWS = 1 << 16 };
 
 void at_voice_free(at_voice *voice)
 {
@@ -69,18 +69,30 @@ static at_voice *read_npy(at_context *cx, const char *path, int64_t width, const
     return make(cx, path, width, data + at + header, (int64_t)(bytes / each), dtype);
 }
 
-/* Member `name`.npy of an archive; NULL without an error where it has none. */
-static at_voice *read_npz(at_context *cx, const char *path, int64_t width, const char *name)
+/* Array `name` of an archive, or its only one where that is NULL; NULL without an error where it
+   has none. */
+static at_voice *read_npz(at_context *cx, at_zip *zip, int64_t width, const char *name)
 {
-    at_zip *zip = at_zip_open(cx, path);
-    char *member_name = zip ? at_format(cx, "%s.npy", name) : NULL;
-    at_zip_member *member = member_name ? at_zip_find(zip, member_name) : NULL;
-    size_t offset = 0;
-    at_mapping *data = member ? at_zip_data(cx, zip, member, &offset) : NULL;
-    at_voice *voice = data ? read_npy(cx, path, width, data->data + offset, member->size) : NULL;
-    at_free(member_name);
-    at_zip_free(zip);
-    return voice;
+    at_zip_member *found = NULL;
+    at_text list = {0};
+    size_t n = name ? strlen(name) : 0, offset = 0;
+    int count = 0;
+    for (int64_t i = 0; i < zip->count; i++) {
+        at_zip_member *m = &zip->members[i];
+        if (!at_has_suffix(m->name, ".npy")) continue;
+        if (name && (strncmp(m->name, name, n) != 0 || strcmp(m->name + n, ".npy") != 0)) continue;
+        if (list.size < 600)
+            at_text_print(cx, &list, "%s%.*s", count ? ", " : "", (int)strlen(m->name) - 4,
+                          m->name);
+        found = m;
+        count++;
+    }
+    if (count > 1)
+        at_fail(cx, AT_ERROR_ARGUMENT, "%s: holds %d voices (say which, as in %s/NAME: %s)",
+                zip->file->path, count, zip->file->path, list.data);
+    at_text_free(&list);
+    at_mapping *data = found && at_ok(cx) ? at_zip_data(cx, zip, found, &offset) : NULL;
+    return data ? read_npy(cx, zip->file->path, width, data->data + offset, found->size) : NULL;
 }
 
 /* ---- files */
@@ -105,23 +117,36 @@ static bool begins(const char *data, size_t size, const char *with, size_t count
     return size >= count && memcmp(data, with, count) == 0;
 }
 
-static at_voice *read_file(at_context *cx, const char *path, int64_t width)
+/* An archive of numpy's arrays, or else PyTorch's. name: as read_npz has it. */
+static at_voice *read_archive(at_context *cx, const char *path, int64_t width, const char *name)
 {
-    if (at_has_suffix(path, ".pt") || at_has_suffix(path, ".pth") ||
-        at_has_suffix(path, ".safetensors"))
-        return read_tensor(cx, path, width);
-    size_t size;
-    char *data = at_file_read(cx, path, MOST_FILE, &size);
+    at_zip *zip = at_zip_open(cx, path);
+    at_voice *voice = zip ? read_npz(cx, zip, width, name) : NULL;
+    at_zip_free(zip);
+    return voice || name || !at_ok(cx) ? voice : read_tensor(cx, path, width);
+}
+
+/* name: of an archive's array, or NULL */
+static at_voice *read_file(at_context *cx, const char *path, int64_t width, const char *name)
+{
+    if (at_has_suffix(path, ".safetensors")) return read_tensor(cx, path, width);
+    at_mapping *file = at_mapping_open(cx, path);
+    const char *data = file ? (const char *)file->data : NULL;
+    size_t size = file ? file->size : 0;
     at_voice *voice = NULL;
-    if (data && begins(data, size, "\x93NUMPY", 6))
-        voice = read_npy(cx, path, width, (const uint8_t *)data, size);
-    else if (data && begins(data, size, "PK\3\4", 4))
+    if (begins(data, size, "PK\3\4", 4))
+        voice = read_archive(cx, path, width, name);
+    else if (name)
+        at_fail(cx, AT_ERROR_ARGUMENT, "%s: not an archive of voices", path);
+    else if (at_has_suffix(path, ".pt") || at_has_suffix(path, ".pth"))
         voice = read_tensor(cx, path, width);
+    else if (begins(data, size, "\x93NUMPY", 6))
+        voice = read_npy(cx, path, width, file->data, size);
     else if (data && size % sizeof(float) == 0)
         voice = make(cx, path, width, data, (int64_t)(size / sizeof(float)), AT_F32);
-    else if (data)
+    else if (file)
         at_fail(cx, AT_ERROR_FORMAT, "%s: not a voice", path);
-    at_free(data);
+    at_mapping_release(file);
     return voice;
 }
 
@@ -137,7 +162,9 @@ static at_voice *find_in_archives(at_speaker *s, const char *name)
             !(at_has_suffix(d->d_name, ".bin") || at_has_suffix(d->d_name, ".npz")))
             continue;
         char *path = at_path_join(s->cx, s->folder, d->d_name);
-        if (path) voice = read_npz(s->cx, path, s->info.style, name);
+        at_zip *zip = path ? at_zip_open(s->cx, path) : NULL;
+        if (zip) voice = read_npz(s->cx, zip, s->info.style, name);
+        at_zip_free(zip);
         at_free(path);
     }
     if (directory) closedir(directory);
@@ -174,17 +201,35 @@ static void no_such_voice(at_speaker *s, const char *name)
     at_free(folder);
 }
 
+/* A path, or that of an archive with the name of one of its voices behind it; NULL without an error
+   where there is no such file. */
+static at_voice *find_path(at_speaker *s, const char *name)
+{
+    at_context *cx = s->cx;
+    if (!strchr(name, '/') && !strchr(name, '.')) return NULL;
+    if (at_file_exists(name)) return read_file(cx, name, s->info.style, NULL);
+    const char *slash = strrchr(name, '/');
+    char *archive = slash ? at_format(cx, "%.*s", (int)(slash - name), name) : NULL;
+    at_voice *voice = NULL;
+    if (archive && at_file_exists(archive)) {
+        voice = read_file(cx, archive, s->info.style, slash + 1);
+        if (!voice && at_ok(cx))
+            at_fail(cx, AT_ERROR_ARGUMENT, "%s: has no voice \"%.100s\"", archive, slash + 1);
+    }
+    at_free(archive);
+    return voice;
+}
+
 static at_voice *find_voice(at_speaker *s, const char *name)
 {
     static const char *const suffixes[] = {"bin", "pt", "npy", "safetensors"};
     at_context *cx = s->cx;
-    if ((strchr(name, '/') || strchr(name, '.')) && at_file_exists(name))
-        return read_file(cx, name, s->info.style);
-    at_voice *voice = NULL;
+    at_voice *voice = find_path(s, name);
+    if (voice || !at_ok(cx)) return voice;
     bool plain = *name && !strchr(name, '/') && name[0] != '.';
     for (size_t i = 0; plain && i < AT_COUNT(suffixes) && !voice && at_ok(cx); i++) {
         char *path = at_format(cx, "%s/voices/%s.%s", s->folder, name, suffixes[i]);
-        if (path && at_file_exists(path)) voice = read_file(cx, path, s->info.style);
+        if (path && at_file_exists(path)) voice = read_file(cx, path, s->info.style, NULL);
         at_free(path);
     }
     if (!voice && plain && at_ok(cx)) voice = find_in_archives(s, name);
