@@ -139,7 +139,7 @@ typedef struct at_generate_options {
        small as the latents; the model's own where there are none for its latents. */
     at_preview_function preview;
     void *preview_user;
-    int preview_steps; /* 0 is 1 */
+    int preview_steps; /* 0: 1, or 10 where an autoencoder decodes, which takes its time */
     const char *preview_vae;
     const char *latents;      /* safetensors file: `latents` [B,C,h,w] f32 in place of the seed */
     const char *save_latents; /* writes the final latents there, the same form */

@@ -469,7 +469,8 @@ static const cli_option second_options[] = {
 static const cli_option preview_options[] = {
     {"preview", 0, CLI_FILE, "FILE",
      "show there how the picture looks so far; with -n above 1 numbered as the pictures are"},
-    {"preview-steps", 0, CLI_WHOLE, "N", "after each so many steps", "1", 1, 10000},
+    {"preview-steps", 0, CLI_WHOLE, "N", "after each so many steps, and the last",
+     "1; 10 where an autoencoder decodes", 1, 10000},
     {"preview-vae", 0, CLI_FILE, "PATH",
      "decode previews by this autoencoder (TAESD), a folder or a file",
      "linear colours, as small as the latents"},

@@ -196,7 +196,8 @@ static void test_linear_previews(void **state)
     at_context_free(cx);
 }
 
-/* Tokens of Flux become pictures too, by the model's own autoencoder where there are no colours. */
+/* Tokens of Flux become pictures too, by the model's own autoencoder where there are no colours,
+   which is not asked at each step. */
 static void test_flow_previews(void **state)
 {
     (void)state;
@@ -206,13 +207,13 @@ static void test_flow_previews(void **state)
     const at_generate_options o = {.prompt = "a fox",
                                    .width = 64,
                                    .height = 48,
-                                   .steps = 3,
+                                   .steps = 11,
                                    .max_sequence_length = 16,
                                    .preview = show,
                                    .preview_user = &s};
     at_generation *made = at_generate_many(p, &o);
     assert_fine(cx);
-    assert_int_equal(s.calls, 3);
+    assert_int_equal(s.calls, 2); /* after 10 and 11 */
     assert_true(psnr(made->images[0], s.pixels) > 45.0);
     at_context_free(cx);
 }
