@@ -86,7 +86,8 @@ static at_tensor *draw(call *c, at_pipeline *p, const at_generate_options *optio
                          .height = o.height / c->scale,
                          .width = o.width / c->scale,
                          .from = from,
-                         .from_pictures = from_pictures};
+                         .from_pictures = from_pictures,
+                         .steps_before = from && c->upscaler ? c->made->used.steps : 0};
     at_tensor *latents = run(r, c);
     at_noise_free(r->noise);
     at_noise_free(r->lead);

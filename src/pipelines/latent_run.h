@@ -19,8 +19,9 @@ typedef struct at_latent_run {
     at_tensor *from; /* what an earlier run hands on: latents [B,h,w,C], clean but for a refiner's,
                         or pictures [B,H,W,3] in -1..1; NULL: nothing */
     bool from_pictures;
-    int last;  /* the scheduler's steps end before this one; 0: all of them */
-    int taken; /* calls of the network */
+    int steps_before; /* of a first pass at a smaller size; 0: this is no second one */
+    int last;         /* the scheduler's steps end before this one; 0: all of them */
+    int taken;        /* calls of the network */
 } at_latent_run;
 
 /* What a run does between two steps of the scheduler. */

@@ -35,7 +35,7 @@ static bool take_stages(at_context *cx, at_prompt_part *part, at_prompt_list *st
     return fine;
 }
 
-static bool make_part(at_context *cx, const at_prompt_item *from, bool edits, int calls,
+static bool make_part(at_context *cx, const at_prompt_item *from, bool edits, int calls, int before,
                       at_prompt_part *part)
 {
     at_prompt_list stages = {0};
@@ -43,7 +43,7 @@ static bool make_part(at_context *cx, const at_prompt_item *from, bool edits, in
     part->which = AT_NEW_ARRAY(cx, int, calls + 1);
     bool fine = part->which != NULL;
     if (edits)
-        fine = fine && at_prompt_schedule(cx, from->text, calls, &stages) &&
+        fine = fine && at_prompt_schedule(cx, from->text, calls, before, &stages) &&
                take_stages(cx, part, &stages, calls);
     else
         fine = fine && (part->texts.items = AT_NEW(cx, at_prompt_item)) != NULL;
@@ -56,7 +56,7 @@ static bool make_part(at_context *cx, const at_prompt_item *from, bool edits, in
 }
 
 bool at_prompt_plan_make(at_context *cx, const char *prompt, at_prompt_syntax syntax, bool joined,
-                         int calls, at_prompt_plan *plan)
+                         int calls, int before, at_prompt_plan *plan)
 {
     bool edits = syntax == AT_PROMPT_A1111;
     char *copy = at_copy_text(cx, prompt);
@@ -69,7 +69,7 @@ bool at_prompt_plan_make(at_context *cx, const char *prompt, at_prompt_syntax sy
     fine = plan->parts != NULL;
     for (int i = 0; fine && i < count; i++) {
         plan->count++;
-        fine = make_part(cx, split.count ? &split.items[i] : &whole, edits, plan->calls,
+        fine = make_part(cx, split.count ? &split.items[i] : &whole, edits, plan->calls, before,
                          &plan->parts[i]);
     }
     at_prompt_list_free(&split);
@@ -91,7 +91,7 @@ const char *at_prompt_edits(at_context *cx, const char *prompt, bool joined)
 {
     at_prompt_plan plan = {0};
     const char *found = NULL;
-    if (at_prompt_plan_make(cx, prompt, AT_PROMPT_A1111, joined, 100, &plan)) {
+    if (at_prompt_plan_make(cx, prompt, AT_PROMPT_A1111, joined, 100, 0, &plan)) {
         for (int i = 0; i < plan.count; i++)
             if (plan.parts[i].texts.count > 1) found = "[a:b:0.4] or [a|b]";
         if (plan.count > 1) found = "AND";

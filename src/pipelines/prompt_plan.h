@@ -19,10 +19,11 @@ typedef struct at_prompt_plan {
 
 /* calls: of the network, for all steps that the caller asks for (two a step where a sampler takes
    two). Whole numbers in [a:b:4] count calls, from 0, and the text that ends with 4 is still told
-   at call 4. joined: AND joins; without, it is text. Syntaxes other than A1111's have one part of
-   one text. False and the error on failure; at_prompt_plan_free either way. */
+   at call 4. before: calls of a first pass at a smaller size, see at_prompt_schedule. joined: AND
+   joins; without, it is text. Syntaxes other than A1111's have one part of one text. False and the
+   error on failure; at_prompt_plan_free either way. */
 bool at_prompt_plan_make(at_context *cx, const char *prompt, at_prompt_syntax syntax, bool joined,
-                         int calls, at_prompt_plan *plan);
+                         int calls, int before, at_prompt_plan *plan);
 void at_prompt_plan_free(at_prompt_plan *plan);
 
 /* Whether a prompt in A1111's syntax has AND (where `joined`) or changes over a run; a word for it,

@@ -73,16 +73,18 @@ static at_sd_part encode_part(at_latent_run *r, const at_prompt_part *part, int 
     return out;
 }
 
-/* A prompt's parts as it changes over all calls of the UNet that the steps asked for would take. */
+/* A prompt's parts as it changes over all calls of the UNet that the steps asked for would take, or
+   over those that a second pass takes. */
 static int encode_prompt(at_latent_run *r, const char *prompt, bool negative, at_sd_encoder encode,
                          at_sd_part *parts)
 {
     at_context *cx = r->cx;
     const at_generate_options *o = r->options;
     at_prompt_plan plan = {0};
-    int calls = r->scheduler ? o->steps * r->scheduler->class->order : o->steps;
-    bool fine =
-        at_prompt_plan_make(cx, prompt ? prompt : "", o->prompt_syntax, !negative, calls, &plan);
+    int order = r->scheduler ? r->scheduler->class->order : 1;
+    int steps = r->steps_before ? AT_MIN((int)(o->steps * o->strength), o->steps) : o->steps;
+    bool fine = at_prompt_plan_make(cx, prompt ? prompt : "", o->prompt_syntax, !negative,
+                                    steps * order, r->steps_before * order, &plan);
     if (fine && plan.count > AT_SD_PARTS)
         fine =
             at_fail_false(cx, AT_ERROR_ARGUMENT, "the prompt: %d parts joined by AND (at most %d)",

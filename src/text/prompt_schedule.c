@@ -22,7 +22,7 @@ typedef struct bracket {
 typedef struct parser {
     at_context *cx;
     const char *text;
-    int size, steps;
+    int size, steps, before;
     bracket *at; /* by the place of the opening sign */
     int *cuts;
     int cut_count, cut_capacity;
@@ -60,7 +60,8 @@ static bool read_when(const parser *p, int from, int to, int *when)
         any = c > digits;
     }
     if (!any || c != b) return false;
-    double value = strtod(a, NULL) * (point ? p->steps : 1);
+    double value = strtod(a, NULL);
+    value = point ? (value - (p->before > 0)) * p->steps : value - p->before;
     *when = value >= p->steps ? p->steps : value < 0 ? 0 : (int)value;
     return true;
 }
@@ -204,13 +205,14 @@ static void mark_steps(const parser *p, int at, int to, uint8_t *ends)
     }
 }
 
-bool at_prompt_schedule(at_context *cx, const char *text, int steps, at_prompt_list *stages)
+bool at_prompt_schedule(at_context *cx, const char *text, int steps, int before,
+                        at_prompt_list *stages)
 {
     enum { LONGEST = 1 << 20 };
     size_t size = strlen(text);
     if (steps < 1) steps = 1;
     if (size > LONGEST) return at_fail_false(cx, AT_ERROR_ARGUMENT, "the prompt is too long");
-    parser p = {.cx = cx, .text = text, .size = (int)size, .steps = steps};
+    parser p = {.cx = cx, .text = text, .size = (int)size, .steps = steps, .before = before};
     p.at = AT_NEW_ARRAY(cx, bracket, size + 1);
     p.cuts = AT_NEW_ARRAY(cx, int, MOST_PARTS);
     p.cut_capacity = MOST_PARTS;

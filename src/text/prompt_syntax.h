@@ -33,8 +33,10 @@ char *at_prompt_take_loras(at_context *cx, const char *text, at_prompt_list *fou
 bool at_prompt_split_and(at_context *cx, const char *text, at_prompt_list *parts);
 
 /* [a:b:0.4], [a:0.4], [a::0.4] and [a|b] over a run: text is the prompt up to and with `step` (the
-   first is 1). The last item ends with the run. */
-bool at_prompt_schedule(at_context *cx, const char *text, int steps, at_prompt_list *stages);
+   first is 1). The last item ends with the run. before: steps of an earlier pass, on which 4 counts
+   and whose share is up to 1: this run has those from 1 to 2; 0: there was none. */
+bool at_prompt_schedule(at_context *cx, const char *text, int steps, int before,
+                        at_prompt_list *stages);
 
 /* (a), (a:1.3), [a] and escapes: pieces of text and value, their weight. A piece "BREAK" of weight
    -1 begins a new chunk. */

@@ -16,10 +16,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     at_prompt_list_free(&list);
     if (!at_prompt_split_and(cx, text, &list) || !list.count) abort();
     at_prompt_list_free(&list);
-    if (!at_prompt_schedule(cx, text, 7, &list) || list.items[list.count - 1].step != 7) abort();
+    if (!at_prompt_schedule(cx, text, 7, size & 3, &list) || list.items[list.count - 1].step != 7)
+        abort();
     at_prompt_list_free(&list);
     at_prompt_plan plan = {0};
-    if (!at_prompt_plan_make(cx, text, AT_PROMPT_A1111, true, 7, &plan) || !plan.count) abort();
+    if (!at_prompt_plan_make(cx, text, AT_PROMPT_A1111, true, 7, size & 3, &plan) || !plan.count)
+        abort();
     for (int i = 0; i < plan.count; i++)
         for (int call = 0; call < 7; call++)
             if (plan.parts[i].which[call] >= plan.parts[i].texts.count) abort();

@@ -109,7 +109,7 @@ static void check_plan(const char *prompt, bool joined, int calls, int part, con
 {
     at_context *cx = at_context_new(NULL);
     at_prompt_plan plan = {0};
-    assert_true(at_prompt_plan_make(cx, prompt, AT_PROMPT_A1111, joined, calls, &plan));
+    assert_true(at_prompt_plan_make(cx, prompt, AT_PROMPT_A1111, joined, calls, 0, &plan));
     assert_true(part < plan.count);
     for (int i = 0; which[i]; i++) {
         const at_prompt_part *p = &plan.parts[part];
@@ -132,6 +132,42 @@ static void test_plan(void **state)
     check_plan("[a:b:0]", true, 3, 0, "bbb");
     check_plan("x AND [a|b|c]", true, 5, 1, "aabca");
     check_plan("y AND [a:b:0.5]", false, 4, 0, "yyyy");
+}
+
+static at_image *larger(at_pipeline *p, const char *prompt)
+{
+    const at_generate_options o = {.prompt = prompt,
+                                   .prompt_syntax = AT_PROMPT_A1111,
+                                   .width = 24,
+                                   .height = 24,
+                                   .steps = 2,
+                                   .hires_scale = 2,
+                                   .sampler = "euler"};
+    at_generation *made = at_generate_many(p, &o);
+    assert_fine(p->cx);
+    return made->images[0];
+}
+
+static bool same_pictures(const at_image *a, const at_image *b)
+{
+    return memcmp(a->pixels, b->pixels, (size_t)a->width * (size_t)a->height * 3) == 0;
+}
+
+/* A second pass goes on where the first one was: what changes before 1 has changed, what changes
+   at 2 or behind all its steps has not. */
+static void test_second_pass(void **state)
+{
+    (void)state;
+    at_context *cx = f32_context();
+    at_pipeline *p = at_pipeline_open(cx, AT_FIXTURES "/pipelines/sd_tiny");
+    at_image *plain = larger(p, "a fox");
+    assert_int_equal(plain->width, 48);
+    assert_true(same_pictures(plain, larger(p, "[a fox:the sea:2.0]")));
+    assert_true(same_pictures(plain, larger(p, "[a fox:the sea:4]")));
+    at_image *turned = larger(p, "[a fox:the sea:1.0]");
+    assert_false(same_pictures(plain, turned));
+    assert_true(same_pictures(turned, larger(p, "[a fox:the sea:2]")));
+    at_context_free(cx);
 }
 
 static void keep_log(void *user, at_log_level level, const char *message)
@@ -176,8 +212,9 @@ static void test_refusals(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_texts), cmocka_unit_test(test_runs),
-                                       cmocka_unit_test(test_plan), cmocka_unit_test(test_plain),
-                                       cmocka_unit_test(test_refusals)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_texts), cmocka_unit_test(test_runs),
+        cmocka_unit_test(test_plan),  cmocka_unit_test(test_second_pass),
+        cmocka_unit_test(test_plain), cmocka_unit_test(test_refusals)};
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

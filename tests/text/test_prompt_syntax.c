@@ -79,12 +79,12 @@ static void test_and(void **state)
     expect(read, "AND", {"", 1}, {"", 1});
 }
 
-static void stages(const char *text, const char *wanted)
+static void stages_after(const char *text, int before, const char *wanted)
 {
     char got[1024] = "";
     at_context *cx = at_context_new(NULL);
     at_prompt_list list = {0};
-    assert_true(at_prompt_schedule(cx, text, 10, &list));
+    assert_true(at_prompt_schedule(cx, text, 10, before, &list));
     for (int i = 0; i < list.count; i++) {
         size_t n = strlen(got);
         snprintf(got + n, sizeof got - n, "%s%d:%s", i ? "/" : "", list.items[i].step,
@@ -93,6 +93,24 @@ static void stages(const char *text, const char *wanted)
     assert_string_equal(got, wanted);
     at_prompt_list_free(&list);
     at_context_free(cx);
+}
+
+static void stages(const char *text, const char *wanted)
+{
+    stages_after(text, 0, wanted);
+}
+
+/* A second pass of 10 steps behind one of 20. */
+static void test_second_schedule(void **state)
+{
+    (void)state;
+    stages_after("[a:b:0.4]", 20, "10:b");
+    stages_after("[a:b:1.0]", 20, "10:b");
+    stages_after("[a:b:1.4]", 20, "3:a/10:b"); /* (1.4 - 1) * 10 is less than 4 for A1111 too */
+    stages_after("[a:b:1.5]", 20, "5:a/10:b");
+    stages_after("[a:b:2.5]", 20, "10:a");
+    stages_after("[a:b:8][c:23]", 20, "3:b/10:bc");
+    stages_after("[a|b][c:d:1.15]", 20, "1:ac/2:bd/3:ad/4:bd/5:ad/6:bd/7:ad/8:bd/9:ad/10:bd");
 }
 
 static void test_schedule(void **state)
@@ -157,9 +175,13 @@ static void test_plain(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_weights_a1111), cmocka_unit_test(test_weights_comfy),
-        cmocka_unit_test(test_and),           cmocka_unit_test(test_schedule),
-        cmocka_unit_test(test_loras),         cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_weights_a1111),
+        cmocka_unit_test(test_weights_comfy),
+        cmocka_unit_test(test_and),
+        cmocka_unit_test(test_schedule),
+        cmocka_unit_test(test_second_schedule),
+        cmocka_unit_test(test_loras),
+        cmocka_unit_test(test_plain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
