@@ -64,8 +64,9 @@ static bool skip_shard(const char **text)
 /* ".fp16" where something like it comes that is not the name's end. */
 static void skip_variant(const char **text, char variant[32])
 {
+    if (**text != '.') return;
     size_t size = strcspn(*text + 1, ".-");
-    if (**text != '.' || !(*text)[1 + size] || !size || size > 31) return;
+    if (!(*text)[1 + size] || !size || size > 31) return;
     if (strncmp(*text, ".safetensors.", 13) == 0 || strncmp(*text, ".bin.", 5) == 0) return;
     snprintf(variant, 32, "%.*s", (int)size, *text + 1);
     *text += 1 + size;

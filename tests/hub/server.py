@@ -152,7 +152,7 @@ class Cdn(Handler):
             self.send_header("Content-Range", "bytes %d-%d/%d" % (begin, len(data) - 1, len(data)))
         self.end_headers()
         cut = len(body) // 2 if (repo in ("t/drop", "t/noranges") and count <= 2) else len(body)
-        if repo == "t/silent" and count == 1:
+        if repo in ("t/silent", "t/slow") and count == 1:
             cut = len(body) // 2
         for i in range(0, cut, 1 << 16):
             self.wfile.write(body[i:min(i + (1 << 16), cut)])
@@ -160,8 +160,8 @@ class Cdn(Handler):
                 time.sleep(0.02)
         if cut < len(body):
             self.wfile.flush()
-            if repo == "t/silent":
-                time.sleep(3)
+            if repo in ("t/silent", "t/slow"):
+                time.sleep(60)
             self.close_connection = True
             self.connection.close()
 

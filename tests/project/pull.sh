@@ -118,13 +118,14 @@ pull t/wrong-once
 [ "$(asked "cdn GET /t/wrong-once")" = 0 ] || fail "came though it was here"
 
 # Ctrl-C: the part stays, and the next pull goes on with it
-"$atelier" pull t/slow -q 2>err.txt &
+HF_HUB_DOWNLOAD_TIMEOUT=60 "$atelier" pull t/slow -q 2>err.txt &
 pid=$!
-sleep 0.7
+part=home/hub/models--t--slow/blobs/$hash.incomplete
+until [ -s "$part" ]; do sleep 0.1; done
 kill -INT $pid
 wait $pid && fail "Ctrl-C was not heard"
 grep -q cancelled err.txt || fail "Ctrl-C: $(cat err.txt)"
-[ -s "home/hub/models--t--slow/blobs/$hash.incomplete" ] || fail "no part stays"
+[ -s "$part" ] || fail "no part stays"
 
 # several at once: each file comes once, and all of them have it
 for i in 1 2 3 4; do
