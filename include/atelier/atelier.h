@@ -32,9 +32,10 @@ typedef struct at_pipeline at_pipeline;
    NULL on failure: AT_ERROR_FILE, AT_ERROR_FORMAT, AT_ERROR_UNSUPPORTED, AT_ERROR_MEMORY. */
 AT_API at_pipeline *at_pipeline_load(at_context *cx, const char *model);
 
-/* A model whose parts come from several files. Each part is a folder (of Diffusers or Transformers)
-   or a file of weights, alone or inside a whole checkpoint; NULL: that of the model. A tokenizer is
-   a folder. The model may be a lone UNet or transformer where the parts make it whole. */
+/* A model whose parts come from several files. Each part is a folder (of Diffusers or
+   Transformers), a file of weights, alone or inside a whole checkpoint, or the name of one as for
+   the model; NULL: that of the model. A tokenizer is a folder. The model may be a lone UNet or
+   transformer where the parts make it whole. */
 typedef struct at_model_files {
     const char *model;       /* as at_pipeline_load takes it */
     const char *transformer; /* or the UNet */

@@ -211,10 +211,26 @@ bool at_file_write(at_context *cx, const char *path, const void *data, size_t si
            (at_file_writer_write(cx, writer, data, size), at_file_writer_commit(cx, writer));
 }
 
+bool at_file_copy(at_context *cx, const char *from, const char *to)
+{
+    at_mapping *file = at_mapping_open(cx, from);
+    bool fine = file && at_file_write(cx, to, file->data, file->size);
+    at_mapping_release(file);
+    return fine;
+}
+
 bool at_file_exists(const char *path)
 {
     struct stat st;
     return path && stat(path, &st) == 0 && !S_ISDIR(st.st_mode);
+}
+
+bool at_file_exists_in(at_context *cx, const char *folder, const char *name)
+{
+    char *path = at_path_join(cx, folder, name);
+    bool there = at_file_exists(path);
+    at_free(path);
+    return there;
 }
 
 bool at_folder_exists(const char *path)

@@ -29,6 +29,8 @@ char *at_file_read(at_context *cx, const char *path, size_t limit, size_t *size)
  * all. */
 bool at_file_write(at_context *cx, const char *path, const void *data, size_t size);
 
+bool at_file_copy(at_context *cx, const char *from, const char *to);
+
 /* The same for writers that stream: open, write to ->stream, then commit (rename) or abandon
  * (delete). */
 typedef struct at_file_writer at_file_writer;
@@ -41,6 +43,7 @@ void at_file_writer_abandon(at_file_writer *writer);                /* NULL is f
 
 bool at_file_exists(const char *path);
 bool at_folder_exists(const char *path);
+bool at_file_exists_in(at_context *cx, const char *folder, const char *name);
 char *at_path_join(at_context *cx, const char *folder, const char *name);
 
 #endif

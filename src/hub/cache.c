@@ -203,21 +203,13 @@ static void free_names(names *n)
     at_free(n->names);
 }
 
-static bool has_file(at_context *cx, const char *folder, const char *file)
-{
-    char *path = at_path_join(cx, folder, file);
-    bool found = at_file_exists(path);
-    at_free(path);
-    return found;
-}
-
 /* A folder to open whole: a Diffusers one, or one with a config.json for more than GGUF's files. */
 static bool is_described(at_context *cx, const char *folder, const names *n)
 {
-    bool config = has_file(cx, folder, "config.json");
+    bool config = at_file_exists_in(cx, folder, "config.json");
     bool whole = config && !n->count;
     for (int i = 0; i < n->count; i++) whole |= config && !at_has_suffix(n->names[i], ".gguf");
-    return whole || has_file(cx, folder, "model_index.json");
+    return whole || at_file_exists_in(cx, folder, "model_index.json");
 }
 
 static void several(at_context *cx, const at_hub_name *name, const names *n)

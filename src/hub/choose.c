@@ -23,13 +23,6 @@ static bool is_in(const char *name, const char *folder)
            strncmp(name, folder, AT_MAX(size, 1) - 1) == 0;
 }
 
-static bool is_any(const char *text, const char *const *words, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(text, words[i]) == 0) return true;
-    return false;
-}
-
 /* Weights under the names that Diffusers and Transformers give, taken apart:
    "model.fp16-00001-of-00002.safetensors", "model.safetensors.index.fp16.json". */
 typedef struct weights_name {
@@ -183,14 +176,14 @@ static void choose_voices(at_hub_listing *l)
 /* The folders that model_index.json names; not those of parts that atelier does not have. */
 static bool choose_components(at_hub_listing *l, const cJSON *index, const char *variant, bool *got)
 {
-    static const char *const unread[] = {"safety_checker", "feature_extractor"};
     bool any = false;
     const cJSON *item;
     cJSON_ArrayForEach(item, index)
     {
         const cJSON *kind = cJSON_GetArrayItem(item, 1);
         if (item->string[0] == '_' || !cJSON_IsArray(item) || !cJSON_IsString(kind) ||
-            is_any(item->string, unread, AT_COUNT(unread)))
+            strcmp(item->string, "safety_checker") == 0 ||
+            strcmp(item->string, "feature_extractor") == 0)
             continue;
         choose_small(l, item->string);
         any |= choose_named(l, item->string, variant, got);

@@ -223,11 +223,8 @@ static bool unpack_part(at_context *cx, const char *folder, const at_layout_part
 
 static bool copy_file(at_context *cx, const char *from, const char *to, const char *name)
 {
-    size_t size = 0;
     char *source = at_path_join(cx, from, name), *target = at_path_join(cx, to, name);
-    char *data = source && target ? at_file_read(cx, source, 1 << 24, &size) : NULL;
-    bool fine = data && at_file_write(cx, target, data, size);
-    at_free(data);
+    bool fine = source && target && at_file_copy(cx, source, target);
     at_free(source);
     at_free(target);
     return fine;

@@ -202,8 +202,7 @@ static bool write_output(at_context *cx, const at_weight_entry *e, at_file_write
 bool at_plan_write(at_plan *p, const char *path, const char *architecture)
 {
     at_context *cx = p->cx;
-    size_t n = strlen(path);
-    writing w = {.plan = p, .gguf = n > 5 && strcmp(path + n - 5, ".gguf") == 0};
+    writing w = {.plan = p, .gguf = at_has_suffix(path, ".gguf")};
     at_weight_entry *entries = at_ok(cx) ? AT_NEW_ARRAY(cx, at_weight_entry, p->count) : NULL;
     w.rules = entries ? AT_NEW_ARRAY(cx, at_regex *, p->options->rule_count) : NULL;
     bool fine = w.rules != NULL;

@@ -15,17 +15,11 @@ static void free_all(char **texts, int count)
     for (int i = 0; i < count; i++) at_free(texts[i]);
 }
 
-/* True for what can be opened as a model: a checkpoint, or a folder with a description. */
-static bool is_model(at_context *cx, const char *path)
+/* True for what can be opened as a model: a folder with a description. */
+static bool is_model(at_context *cx, const char *folder)
 {
-    static const char *const descriptions[] = {"model_index.json", "config.json"};
-    bool found = false;
-    for (size_t i = 0; i < AT_COUNT(descriptions) && !found; i++) {
-        char *file = at_path_join(cx, path, descriptions[i]);
-        found = at_file_exists(file);
-        at_free(file);
-    }
-    return found;
+    return at_file_exists_in(cx, folder, "model_index.json") ||
+           at_file_exists_in(cx, folder, "config.json");
 }
 
 char *at_model_find(at_context *cx, const char *model)

@@ -336,9 +336,9 @@ static bool ask_all(pull *p)
     uint64_t room = at_ok(cx) ? at_store_free_bytes(p->folder) : UINT64_MAX;
     if (needed <= room) return at_ok(cx);
     return at_fail_false(cx, AT_ERROR_FILE,
-                         "%s: needs %.1f GB more, %s has %.1f GB left (make room, or set "
-                         "HF_HUB_CACHE to another disk)",
-                         p->name.repo, (double)needed / 1e9, p->folder, (double)room / 1e9);
+                         "%s: needs %.0f MB more, %s has %.0f left (make room, or set HF_HUB_CACHE "
+                         "to another disk)",
+                         p->name.repo, (double)needed / 1e6, p->folder, (double)room / 1e6);
 }
 
 static bool write_ref(pull *p)

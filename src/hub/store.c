@@ -96,21 +96,13 @@ static char *relative(at_context *cx, const char *blob, const char *file)
                        : at_fail(cx, AT_ERROR_FILE, "%s: too many folders", file);
 }
 
-static bool copy_file(at_context *cx, const char *from, const char *to)
-{
-    at_mapping *data = at_mapping_open(cx, from);
-    bool fine = data && at_file_write(cx, to, data->data, data->size);
-    at_mapping_release(data);
-    return fine;
-}
-
 bool at_store_link(at_context *cx, const char *blob, const char *file, bool is_new)
 {
     char *target = at_store_make_room(cx, file) ? relative(cx, blob, file) : NULL;
     if (!at_file_exists(file)) unlink(file); /* a link to nowhere */
     bool links = !at_hub_flag("HF_HUB_DISABLE_SYMLINKS");
     bool fine = target && ((links && symlink(target, file) == 0) || at_file_exists(file) ||
-                           (is_new && rename(blob, file) == 0) || copy_file(cx, blob, file));
+                           (is_new && rename(blob, file) == 0) || at_file_copy(cx, blob, file));
     at_free(target);
     return fine;
 }
