@@ -3,9 +3,9 @@
    cache level, and multiplies it with all rows of x lane by lane; lanes are added at the end. What
    a block needs of x lies together, so that it does not take the places of the weight's rows in
    that cache: their distance is often a multiple of its size.
-   With very few rows, f16 is multiplied in f32 in every precision, unpacked in the registers, and
-   blocks of integers as integers unless f32 was asked for (simd/few_integers.c): less work than
-   words, and finer. */
+   With very few rows, small floats are multiplied in f32 in every precision (but bf16 in bf16),
+   unpacked in the registers, and blocks of integers as integers unless f32 was asked for
+   (simd/few_integers.c): less work than words, and finer. */
 #include "kernels/cpu/gemm.h"
 #include <string.h>
 
@@ -99,9 +99,10 @@ static void run_columns(const few *f, int64_t column)
 static void choose(few *f, at_product *p)
 {
     const at_gemm *exact = at_gemm_of(f->cx, AT_PRECISION_F32),
-                  *direct[2] = {exact, p->gemm->finer};
-    for (int i = 0; i < 2 && p->m <= AT_GEMM_FEWEST_ROWS && !f->as_they_lie; i++) {
-        if (!direct[i] || !direct[i]->sums_of) continue;
+                  *direct[2] = {p->gemm->finer, exact};
+    bool words = p->dtype == p->gemm->dtype || p->m > AT_GEMM_FEWEST_ROWS;
+    for (int i = 0; i < 2 && !words && !f->as_they_lie; i++) {
+        if (!direct[i]) continue;
         f->as_they_lie = direct[i]->sums_of(p->dtype);
         if (f->as_they_lie) p->gemm = direct[i];
     }

@@ -5,6 +5,7 @@
 #include "kernels/cpu/conv.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/simd/math.h"
+#include "kernels/cpu/simd/small.h"
 #include "kernels/cpu/simd/transpose.h"
 #include "kernels/cpu/tables.h"
 #include <math.h>
@@ -92,19 +93,23 @@ static void half_tile(int64_t count, const uint32_t *a, int64_t a_stride, const 
 /* Few rows: as many at once as the registers allow. */
 enum { FEW = AT_GEMM_FEW_COLUMNS, MOST_ROWS = ROWS / 3 };
 
-/* The weights k to k + count of a row, LANES at the most. */
-static inline vf weights_at(bool half, const void *row, int64_t k, int64_t count)
+/* The values of a row of the weight from k on, `bytes` each. */
+typedef vf values(const uint8_t *p);
+
+static inline vf weights_at(values *value, int bytes, const void *row, int64_t k, int64_t left)
 {
-    if (!half) return v_get((const float *)row + k, count);
-    if (count >= LANES) return v_halves((const uint16_t *)row + k);
-    uint16_t part[LANES] = {0};
-    memcpy(part, (const uint16_t *)row + k, (size_t)count * sizeof *part);
-    return v_halves(part);
+    const uint8_t *from = (const uint8_t *)row + bytes * k;
+    uint8_t part[4 * LANES] = {0};
+    if (left >= LANES) return value(from);
+    memcpy(part, from, (size_t)(bytes * left));
+    return value(part);
 }
 
-/* Up to MOST_ROWS rows of x (`rows` and `half` are constant where this is inlined). */
-static inline void few(bool half, int rows, int64_t count, const float *x, int64_t x_stride,
-                       const void *const *w, float *sums)
+/* Up to MOST_ROWS rows of x (`value`, `bytes` and `rows` are constant where this is inlined). */
+static inline __attribute__((always_inline)) void few(values *value, int bytes, int rows,
+                                                      int64_t count, const float *x,
+                                                      int64_t x_stride, const void *const *w,
+                                                      float *sums)
 {
     vf sum[MOST_ROWS][FEW];
 #pragma GCC unroll 4
@@ -115,7 +120,7 @@ static inline void few(bool half, int rows, int64_t count, const float *x, int64
     {
         vf weight[FEW];
 #pragma GCC unroll 4
-        for (int j = 0; j < FEW; j++) weight[j] = weights_at(half, w[j], i, left);
+        for (int j = 0; j < FEW; j++) weight[j] = weights_at(value, bytes, w[j], i, left);
 #pragma GCC unroll 4
         for (int r = 0; r < rows; r++) {
             vf from = v_get(x + r * x_stride + i, left);
@@ -129,33 +134,40 @@ static inline void few(bool half, int rows, int64_t count, const float *x, int64
         for (int j = 0; j < FEW; j++) v_store(sums + (i * FEW + j) * LANES, sum[i][j]);
 }
 
-static inline void all_rows(bool half, int64_t count, int64_t m, const float *x, int64_t x_stride,
-                            const void *const *w, float *sums)
-{
-    for (; m >= MOST_ROWS; m -= MOST_ROWS, x += MOST_ROWS * x_stride) {
-        few(half, MOST_ROWS, count, x, x_stride, w, sums);
-        sums += MOST_ROWS * FEW * LANES;
+#define SUMS(name, value, bytes)                                                        \
+    static void name(int64_t count, int64_t m, const uint32_t *words, int64_t x_stride, \
+                     const void *const *w, float *sums)                                 \
+    {                                                                                   \
+        const float *x = (const float *)words;                                          \
+        for (; m >= MOST_ROWS; m -= MOST_ROWS, x += MOST_ROWS * x_stride) {             \
+            few(value, bytes, MOST_ROWS, count, x, x_stride, w, sums);                  \
+            sums += MOST_ROWS * FEW * LANES;                                            \
+        }                                                                               \
+        if (m == 3) few(value, bytes, 3, count, x, x_stride, w, sums);                  \
+        if (m == 2) few(value, bytes, 2, count, x, x_stride, w, sums);                  \
+        if (m == 1) few(value, bytes, 1, count, x, x_stride, w, sums);                  \
     }
-    if (m == 3) few(half, 3, count, x, x_stride, w, sums);
-    if (m == 2) few(half, 2, count, x, x_stride, w, sums);
-    if (m == 1) few(half, 1, count, x, x_stride, w, sums);
-}
 
-static void lane_sums(int64_t count, int64_t m, const uint32_t *x, int64_t x_stride,
-                      const void *const *w, float *sums)
-{
-    all_rows(false, count, m, (const float *)x, x_stride, w, sums);
-}
-
-static void half_sums(int64_t count, int64_t m, const uint32_t *x, int64_t x_stride,
-                      const void *const *w, float *sums)
-{
-    all_rows(true, count, m, (const float *)x, x_stride, w, sums);
-}
+SUMS(lane_sums, from_f32, 4)
+SUMS(f16_sums, from_f16, 2)
+SUMS(bf16_sums, from_bf16, 2)
+SUMS(f8_e4m3_sums, from_f8_e4m3, 1)
+SUMS(f8_e5m2_sums, from_f8_e5m2, 1)
 
 static at_lane_sums *sums_of(at_dtype dtype)
 {
-    return dtype == AT_F16 ? half_sums : NULL;
+    switch (dtype) {
+    case AT_F16:
+        return f16_sums;
+    case AT_BF16:
+        return bf16_sums;
+    case AT_F8_E4M3:
+        return f8_e4m3_sums;
+    case AT_F8_E5M2:
+        return f8_e5m2_sums;
+    default:
+        return NULL;
+    }
 }
 
 void AT_SIMD_NAME(at_simd_add_lanes)(int64_t count, const float *sums, float *out)

@@ -1,35 +1,7 @@
 /* Weights to f32 with vectors, bit for bit as at_convert. What is not here goes to it. */
-#include "kernels/cpu/simd/simd.h"
+#include "kernels/cpu/simd/small.h"
 #include "kernels/cpu/tables.h"
 #include "tensor/small_floats.h"
-
-static vf from_f16(const uint8_t *p)
-{
-    return v_halves((const uint16_t *)(const void *)p);
-}
-
-static vf from_bf16(const uint8_t *p)
-{
-    return v_bits_float(v_shorts((const uint16_t *)(const void *)p) << 16);
-}
-
-/* Sign and magnitude into a float whose exponent is too small by 120; the factor puts that right,
-   for denormals too. 0x7f becomes NaN. */
-static vf from_f8_e4m3(const uint8_t *p)
-{
-    vi bits = v_bytes(p), magnitude = bits & 0x7f;
-    vf value = v_bits_float((bits & 0x80) << 24 | magnitude << 20) * v_set(0x1p120f);
-    vf nan = v_bits_float((magnitude & 0) | 0x7fc00000);
-    return v_select(v_less(v_set(479.0f), v_abs(value)), nan, value);
-}
-
-/* A half without its low byte. */
-static vf from_f8_e5m2(const uint8_t *p)
-{
-    uint16_t half[LANES];
-    for (int i = 0; i < LANES; i++) half[i] = (uint16_t)(p[i] << 8);
-    return v_halves(half);
-}
 
 #define UNPACK(size, value)                                                                 \
     do {                                                                                    \
