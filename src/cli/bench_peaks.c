@@ -33,7 +33,8 @@ static void f32_plain(long count)
 
 #if defined(__x86_64__)
 
-/* Twelve independent sums, each instruction waiting for none of the others; all registers zero. */
+/* Twelve independent sums, or products where the instruction does not add, each waiting for none of
+   the others; all registers zero. */
 #define STEP(op, r, i) op " %%" r "15, %%" r "15, %%" r #i "\n"
 #define FOUR(op, r, a, b, c, d) STEP(op, r, a) STEP(op, r, b) STEP(op, r, c) STEP(op, r, d)
 #define TWELVE(op, r) FOUR(op, r, 0, 1, 2, 3) FOUR(op, r, 4, 5, 6, 7) FOUR(op, r, 8, 9, 10, 11)
@@ -50,6 +51,7 @@ static void f32_plain(long count)
 
 LOOP(f32_256, "vfmadd231ps", "ymm")
 LOOP(f32_512, "vfmadd231ps", "zmm")
+LOOP(int16_256, "vpmaddwd", "ymm")
 LOOP(bf16_512, "vdpbf16ps", "zmm")
 LOOP(int8_512, "vpdpbusd", "zmm")
 
@@ -95,6 +97,7 @@ static void measure_arithmetic(at_context *cx, at_peaks *peaks)
         return;
     }
 #endif
+    if (!wide) peaks->int8 = rate(cx, int16_256, ROUNDS, VECTORS * 32);
     if (wide && at_cpu_has_avx512bf16()) peaks->bf16 = rate(cx, bf16_512, ROUNDS, VECTORS * 64);
     if (wide && at_cpu_has_avx512vnni()) peaks->int8 = rate(cx, int8_512, ROUNDS, VECTORS * 128);
 }

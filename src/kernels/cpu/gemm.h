@@ -87,7 +87,7 @@ typedef struct at_gemm {
     float (*soften)(int64_t count, float *scores, float *most);
 } at_gemm;
 
-extern const at_gemm at_gemm_avx512bf16, at_gemm_avx512vnni, at_gemm_amxint8;
+extern const at_gemm at_gemm_avx512bf16, at_gemm_avx512vnni, at_gemm_amxint8, at_gemm_avx2integers;
 at_gemm at_gemm_amxbf16(void);
 
 static inline void at_gemm_begin(const at_gemm *g)

@@ -1,7 +1,9 @@
+#include "kernels/cpu/gemm.h"
 #include "kernels/cpu/tables.h"
 
 void at_kernels_avx2(at_kernels *table)
 {
     at_simd_products_avx2(table);
+    table->gemm[AT_PRECISION_INT8] = &at_gemm_avx2integers;
     at_simd_elementwise_avx2(table);
 }
