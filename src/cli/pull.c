@@ -69,8 +69,8 @@ static const char *const examples[] = {
     "atelier pull hexgrad/Kokoro-82M",
     "a Diffusers model in half precision",
     "atelier pull stabilityai/stable-diffusion-xl-base-1.0 --variant fp16",
-    "one file of many, as it was at one commit",
-    "atelier pull city96/FLUX.1-schnell-gguf/flux1-schnell-Q4_0.gguf@main",
+    "one file of many",
+    "atelier pull city96/FLUX.1-schnell-gguf/flux1-schnell-Q4_0.gguf",
     NULL,
 };
 

@@ -126,6 +126,8 @@ static void test_weights(void **state)
     check("split/vae/ae.safetensors split/unet/u.gguf", any, NULL, "holds 2 files of weights");
     check("README.md config.json", any, NULL, "no weights");
     check("", any, NULL, "no weights");
+    check("model model. model.- model-00001-of-0000 model.bin.index model.bin", any, NULL,
+          "model.bin"); /* names that end early */
 }
 
 static void test_globs(void **state)
