@@ -1,4 +1,6 @@
-"""Times the same kernels in atelier, torch and OpenVINO, in turns in one run; prints medians and ratios.
+"""Times the same kernels in atelier, torch and OpenVINO, in turns in one run; prints milliseconds and ratios.
+
+Of each round the median, of the rounds the least: other work on the machine only adds.
 
 A ratio above 1 means that atelier is faster. All get the same number of threads. The names are those of
 `atelier bench kernels`, work.py says what they stand for.
@@ -62,7 +64,7 @@ def print_table(times, report, peers):
     print("|---|---|---|" + "---|---|" * len(peers))
     lines = []
     for kernel in report["kernels"]:
-        row = {engine: statistics.median(ms) for engine, ms in times[kernel["name"]].items()}
+        row = {engine: min(ms) for engine, ms in times[kernel["name"]].items()}
         ratios = [row[p] / row["atelier"] if p in row else None for p in peers]
         percent = kernel["percent_of_peak"] * kernel["milliseconds"] / row["atelier"]
         cells = "".join(f" {row[p]:.2f} | {r:.2f} |" if r else " | |" for p, r in zip(peers, ratios))

@@ -51,8 +51,10 @@ static void column_words(int64_t rows, int64_t columns, const float *in, int64_t
 }
 
 /* `vectors` of the tile's columns, constant where this is inlined. */
-static inline void tile_of(int vectors, int64_t count, const uint32_t *a, int64_t a_stride,
-                           const uint32_t *panel, float *c, int64_t c_stride, bool add)
+__attribute__((always_inline)) static inline void tile_of(int vectors, int64_t count,
+                                                          const uint32_t *a, int64_t a_stride,
+                                                          const uint32_t *panel, float *c,
+                                                          int64_t c_stride, bool add)
 {
     const float *row[ROWS / 3], *b = (const float *)panel;
     vf sum[ROWS][2];

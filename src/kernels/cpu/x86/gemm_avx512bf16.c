@@ -59,8 +59,10 @@ static __m512 multiply_add(__m512 sum, __m512i a, __m512i b)
 }
 
 /* `vectors` of the tile's columns, constant where this is inlined. */
-static inline void tile_of(int vectors, int64_t count, const uint32_t *a, int64_t a_stride,
-                           const uint32_t *panel, float *c, int64_t c_stride, bool add)
+__attribute__((always_inline)) static inline void tile_of(int vectors, int64_t count,
+                                                          const uint32_t *a, int64_t a_stride,
+                                                          const uint32_t *panel, float *c,
+                                                          int64_t c_stride, bool add)
 {
     const uint32_t *row[ROWS / 3];
     __m512 sum[ROWS][2];
