@@ -35,11 +35,27 @@ for name in sd_tiny sd_tiny_distilled xl_tiny sd3_tiny sd3_tiny_no_t5 aura_flow_
     done
 done
 
-# Parts from other files, alone or inside a checkpoint.
+# Parts from other files, alone or inside a checkpoint; the command that is kept has them too.
 "$atelier" convert -q "$model/vae" vae.gguf
 "$atelier" generate -m "$model" --transformer one.safetensors --vae one.gguf --text-encoder-2 folder/text_encoder_2 \
-    --precision f32 --steps 2 -W 16 -H 16 --seed 1 -q -o x.png --save-latents got "a red heart"
+    --precision f32 --steps 2 -W 16 -H 16 --seed 1 -q --json -o x.png --save-latents got "a red heart" >made.json
 cmp expected got
+kept=$(sed -n 's/^[[:space:]]*"command":[[:space:]]*"atelier \(.*\)",*$/\1/p' made.json)
+eval "\"\$atelier\" $kept -q -o y.png"
+cmp x.png y.png
+
+# From a picture: a refiner, and a model that sees the mask and predicts v, as folders and as one file.
+for name in xl_tiny_refiner sd_tiny_inpaint; do
+    [ "$name" = xl_tiny_refiner ] && tokenizer=tokenizer_2 || tokenizer=tokenizer
+    "$atelier" convert -q "$pipelines/$name" started.safetensors
+    for file in "$pipelines/$name" started.safetensors; do
+        set -- --init "$pipelines/sd_tiny/init.png" --save-latents "from-$(basename "$file")"
+        [ "$name" = xl_tiny_refiner ] || set -- "$@" --mask "$pipelines/sd_tiny/mask.png"
+        "$atelier" generate -m "$file" "--$(echo "$tokenizer" | tr _ -)" "$pipelines/$name/$tokenizer" "$@" \
+            --precision f32 --steps 4 -W 16 -H 16 --seed 1 -q -o x.png "a red heart"
+    done
+    cmp "from-$name" from-started.safetensors
+done
 
 mkdir full && cd full
 if (trap '' XFSZ && ulimit -f 64 && "$atelier" convert -q ../one.safetensors y.gguf 2>../err); then exit 1; fi
