@@ -101,10 +101,27 @@ typedef vf values(const uint8_t *p);
 static inline vf weights_at(values *value, int bytes, const void *row, int64_t k, int64_t left)
 {
     const uint8_t *from = (const uint8_t *)row + bytes * k;
-    uint8_t part[4 * LANES] = {0};
     if (left >= LANES) return value(from);
+    uint8_t part[4 * LANES] = {0};
     memcpy(part, from, (size_t)(bytes * left));
     return value(part);
+}
+
+/* LANES of k from k on, or what is left. */
+static inline __attribute__((always_inline)) void few_step(values *value, int bytes, int rows,
+                                                           const float *x, int64_t x_stride,
+                                                           const void *const *w, int64_t k,
+                                                           int64_t left, vf sum[][FEW])
+{
+    vf weight[FEW];
+#pragma GCC unroll 4
+    for (int j = 0; j < FEW; j++) weight[j] = weights_at(value, bytes, w[j], k, left);
+#pragma GCC unroll 4
+    for (int i = 0; i < rows; i++) {
+        vf from = v_get(x + i * x_stride + k, left);
+#pragma GCC unroll 4
+        for (int j = 0; j < FEW; j++) sum[i][j] = v_fma(weight[j], from, sum[i][j]);
+    }
 }
 
 /* Up to MOST_ROWS rows of x (`value`, `bytes` and `rows` are constant where this is inlined). */
@@ -114,22 +131,14 @@ static inline __attribute__((always_inline)) void few(values *value, int bytes, 
                                                       float *sums)
 {
     vf sum[MOST_ROWS][FEW];
+    int64_t k = 0;
 #pragma GCC unroll 4
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4
         for (int j = 0; j < FEW; j++) sum[i][j] = v_load(sums + (i * FEW + j) * LANES);
-    FOR_VECTORS(count)
-    {
-        vf weight[FEW];
-#pragma GCC unroll 4
-        for (int j = 0; j < FEW; j++) weight[j] = weights_at(value, bytes, w[j], i, left);
-#pragma GCC unroll 4
-        for (int r = 0; r < rows; r++) {
-            vf from = v_get(x + r * x_stride + i, left);
-#pragma GCC unroll 4
-            for (int j = 0; j < FEW; j++) sum[r][j] = v_fma(weight[j], from, sum[r][j]);
-        }
-    }
+    for (; k + LANES <= count; k += LANES)
+        few_step(value, bytes, rows, x, x_stride, w, k, LANES, sum);
+    if (k < count) few_step(value, bytes, rows, x, x_stride, w, k, count - k, sum);
 #pragma GCC unroll 4
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4
