@@ -53,13 +53,14 @@ void at_memory_peak_reset(at_context *cx)
     if (cx) cx->pool->peak = cx->pool->used;
 }
 
-/* Gives cached blocks back to the system, the longest unused first, until `limit` bytes are cached.
+/* Gives cached blocks back to the system, the longest unused first, until less than `limit` bytes
+ * are cached.
  */
 static void trim(at_context *cx, size_t limit)
 {
     struct at_pool *pool = cx->pool;
     header **p = &pool->free_blocks;
-    for (size_t kept = 0; *p && kept + (*p)->size <= limit; p = &(*p)->next) kept += (*p)->size;
+    for (size_t kept = 0; *p && kept + (*p)->size < limit; p = &(*p)->next) kept += (*p)->size;
     while (*p) {
         header *h = *p;
         *p = h->next;
