@@ -248,7 +248,8 @@ static void test_few_outputs(void **state)
         a.kernel[1] = kind < 2 ? 3 : 1, a.kernel[2] = kind < 2 ? 3 : 7;
         a.dilation[1] = 1 + kind, a.before[1] = kind < 2 ? 2 : 0, a.before[2] = 1;
         if (cx->kernels->conv_parts) assert_true(settle(&a, a.before));
-        if (cx->kernels->conv_parts) assert_true(at_few_outputs_pay(cx, &a));
+        if (cx->kernels->conv_parts && at_gemm_of(cx, AT_PRECISION_BF16)->columns >= 16)
+            assert_true(at_few_outputs_pay(cx, &a)); /* narrower tiles have less to gain */
         check(cx, precisions[p], AT_F32, a, a.before);
     }
     at_context_free(cx);
