@@ -58,6 +58,11 @@ void at_text_free(at_text *text)
     *text = (at_text){0};
 }
 
+int at_text_order(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
 bool at_ends_with(const char *text, const char *end)
 {
     size_t n = strlen(text), m = strlen(end);

@@ -17,6 +17,9 @@ void at_text_print(at_context *cx, at_text *text, const char *format, ...) AT_PR
 void at_text_add_quoted(at_context *cx, at_text *text, const char *string);
 void at_text_free(at_text *text);
 
+/* For qsort over strings: char *. */
+int at_text_order(const void *a, const void *b);
+
 bool at_ends_with(const char *text, const char *end);
 /* The same with something before it. */
 bool at_has_suffix(const char *text, const char *suffix);

@@ -83,10 +83,8 @@ const cli_verb cli_pull = {
     .summary = "models from a Hugging Face style hub",
     .text =
         "Fetches a repository, from then on a model of that name for -m, without a network. Of "
-        "what "
-        "it holds comes what atelier reads: configurations, tokenizers, voices, and one form of "
-        "the "
-        "weights, safetensors before others. Where there are several models in it, /FILE or "
+        "what it holds comes what atelier reads: configurations, tokenizers, voices, and one form "
+        "of the weights, safetensors before others. Where there are several models in it, /FILE or "
         "--include says which.\n"
         "The files lie in the cache of Python's huggingface_hub, checked (SHA-256), and each comes "
         "once for both. What was broken off goes on where it was. HF_HOME, HF_HUB_CACHE, "

@@ -206,8 +206,7 @@ static const cli_option how_options[] = {
 static const cli_option model_options[] = {
     {"model", 'm', CLI_FILE, "PATH|NAME",
      "a Whisper model: a Transformers or CTranslate2 folder, OpenAI's .pt, whisper.cpp's .bin, or "
-     "a "
-     "name that atelier list shows",
+     "a name that atelier list shows",
      "whisper-base"},
     {0},
 };

@@ -152,7 +152,7 @@ at_tensor *at_decode(at_context *cx, const at_weight *w)
     unpack(cx, w, w->file->data + w->offset, x->data);
     if (w->coding->halves_swapped) swap_halves(cx, x->data, at_bytes(x));
     if (w->coding->less_one)
-        for (int64_t i = 0; i < elements_of(w); i++) ((float *)x->data)[i] -= 1.0f;
+        for (int64_t i = 0, count = elements_of(w); i < count; i++) ((float *)x->data)[i] -= 1.0f;
     return at_ok(cx) ? x : NULL;
 }
 

@@ -184,16 +184,11 @@ static void add_weights(at_context *cx, names *n, const char *folder, const char
     if (directory) closedir(directory);
 }
 
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static names weights_of(at_context *cx, const char *folder)
 {
     names n = {0};
     add_weights(cx, &n, folder, "", 0);
-    if (n.count) qsort(n.names, (size_t)n.count, sizeof *n.names, by_text);
+    if (n.count) qsort(n.names, (size_t)n.count, sizeof *n.names, at_text_order);
     return n;
 }
 

@@ -118,7 +118,7 @@ static header *from_system(at_context *cx, size_t size)
     size_t used = pool->used + size, most = AT_MAX(pool->peak, used) + SLACK;
     if (pool->budget) most = AT_MIN(most, pool->budget);
     if (used + pool->cached > most) trim(cx, most > used ? most - used : 0);
-    if (pool->budget && pool->used + size > pool->budget)
+    if (pool->budget && used > pool->budget)
         return at_fail(cx, AT_ERROR_MEMORY,
                        "memory: %.1f MB more are needed, %.1f of the budget's %.1f MB are in use "
                        "(raise the budget or "

@@ -12,6 +12,7 @@
 #include "base/base.h"
 #include "kernels/cpu/runs.h"
 #include "kernels/kernels.h"
+#include <string.h>
 
 enum {
     AT_GEMM_MOST_ROWS = 32,    /* bounds of a register tile */
@@ -27,6 +28,9 @@ enum {
    AT_GEMM_FEW_COLUMNS rows of w (unaligned) */
 typedef void at_lane_sums(int64_t count, int64_t m, const uint32_t *x, int64_t x_stride,
                           const void *const *w, float *sums);
+
+typedef void at_tile(int64_t count, const uint32_t *a, int64_t a_stride, const uint32_t *panel,
+                     float *c, int64_t c_stride, bool add);
 
 typedef struct at_gemm {
     int rows, columns;  /* the register tile */
@@ -58,12 +62,10 @@ typedef struct at_gemm {
     void (*end)(void);
 
     /* c[rows][columns] (+)= a[rows][count] panel[count][columns], a and c with strides in words */
-    void (*tile)(int64_t count, const uint32_t *a, int64_t a_stride, const uint32_t *panel,
-                 float *c, int64_t c_stride, bool add);
+    at_tile *tile;
 
     /* NULL, or the same for the first half of the columns alone */
-    void (*half_tile)(int64_t count, const uint32_t *a, int64_t a_stride, const uint32_t *panel,
-                      float *c, int64_t c_stride, bool add);
+    at_tile *half_tile;
 
     /* NULL, or tiles of which the sums are dear to move: the same over `runs` runs of `count`
        words in one go. Those of x start at a + start[run]; those of the panel follow each other. */
@@ -107,6 +109,20 @@ static inline void at_gemm_tile(const at_gemm *g, int64_t columns, int64_t count
 {
     bool half = g->half_tile && 2 * columns <= g->columns;
     (half ? g->half_tile : g->tile)(count, a, a_stride, panel, c, c_stride, add);
+}
+
+/* The tile of a precision with scales: `part` takes g->scaled values after the other, less at the
+   end. Its count is of words without the scales, which it reads behind them. */
+static inline __attribute__((always_inline)) void
+at_gemm_scaled_tile(const at_gemm *g, at_tile *part, int64_t count, const uint32_t *a,
+                    int64_t a_stride, const uint32_t *panel, float *c, int64_t c_stride, bool add)
+{
+    const int64_t step = g->scaled / g->group + g->scales;
+    if (count == 0)
+        for (int i = 0; i < g->rows && !add; i++)
+            memset(c + i * c_stride, 0, (size_t)g->columns * sizeof *c);
+    for (; count > 0; count -= step, a += step, panel += step * g->columns, add = true)
+        part(AT_MIN(count, step) - g->scales, a, a_stride, panel, c, c_stride, add);
 }
 
 /* cpu/simd/gemm_f32.c: moving words is the same for all precisions of a set. */

@@ -206,18 +206,13 @@ static void add_names(at_speaker *s, voice_names *list)
     if (directory) closedir(directory);
 }
 
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 /* "af_heart, am_michael, ...": what the folder has, for messages */
 static void no_such_voice(at_speaker *s, const char *name)
 {
     voice_names all = {0};
     at_text list = {0};
     add_names(s, &all);
-    qsort(all.names, (size_t)all.count, sizeof *all.names, by_text);
+    qsort(all.names, (size_t)all.count, sizeof *all.names, at_text_order);
     for (int i = 0; i < all.count; i++) {
         at_text_print(s->cx, &list, "%s%s", i ? ", " : "", all.names[i]);
         at_free(all.names[i]);

@@ -141,16 +141,16 @@ static float sum_of(int64_t n, const float *x)
     return v_sum((a + b) + (c + d));
 }
 
-/* Sums of the values about `centre` and of their squares; left-over lanes count nothing. What lies
-   at `next` is asked for meanwhile, if it is given. */
-static inline float squares_about(int64_t n, const float *x, float centre, float *sum,
-                                  const float *next)
+/* Sums of the values about `centre` and of their squares; left-over lanes count nothing. The next
+   row, which lies behind this one, is asked for meanwhile. */
+static inline float squares_about(int64_t n, const float *x, float centre, float *sum)
 {
+    const float *next = x + n;
     vf squares[4], sums[4], mean = v_set(centre);
     for (int k = 0; k < 4; k++) squares[k] = sums[k] = v_set(0);
     for (; n >= 4 * LANES; n -= 4 * LANES, x += 4 * LANES) {
-        for (int i = 0; next && i < 4 * LANES; i += 16) __builtin_prefetch(next + i);
-        if (next) next += 4 * LANES;
+        for (int i = 0; i < 4 * LANES; i += 16) __builtin_prefetch(next + i);
+        next += 4 * LANES;
         for (int k = 0; k < 4; k++) {
             vf d = v_load(x + k * LANES) - mean;
             squares[k] = v_fma(d, d, squares[k]);
@@ -174,7 +174,7 @@ static void layer_norm(int64_t n, float *y, const float *x, const float *weight,
                        const float *bias, float eps)
 {
     float mean = sum_of(n, x) / (float)n, rest;
-    float square = squares_about(n, x, mean, &rest, x + n) / (float)n;
+    float square = squares_about(n, x, mean, &rest) / (float)n;
     rest /= (float)n;
     vf scale = v_set(1.0f / sqrtf(fmaxf(square - rest * rest, 0) + eps));
     if (square != square) scale = v_set(square); /* fmaxf would lose a NaN */
@@ -190,7 +190,7 @@ static void layer_norm(int64_t n, float *y, const float *x, const float *weight,
 static void rms_norm(int64_t n, float *y, const float *x, const float *weight, float eps)
 {
     float sum;
-    vf scale = v_set(1.0f / sqrtf(squares_about(n, x, 0, &sum, x + n) / (float)n + eps));
+    vf scale = v_set(1.0f / sqrtf(squares_about(n, x, 0, &sum) / (float)n + eps));
     FOR_VECTORS(n)
     {
         vf value = v_get(x + i, left) * scale;

@@ -104,11 +104,8 @@ static void scaled_tile(int64_t count, const uint32_t *a, int64_t a_stride, cons
 static void tile(int64_t count, const uint32_t *a, int64_t a_stride, const uint32_t *panel,
                  float *c, int64_t c_stride, bool add)
 {
-    enum { STEP = WORDS + SCALES };
-    if (count == 0)
-        for (int i = 0; i < ROWS && !add; i++) memset(c + i * c_stride, 0, COLUMNS * sizeof *c);
-    for (; count > 0; count -= STEP, a += STEP, panel += STEP * COLUMNS, add = true)
-        scaled_tile((count < STEP ? count : STEP) - SCALES, a, a_stride, panel, c, c_stride, add);
+    at_gemm_scaled_tile(&at_gemm_avx512vnni, scaled_tile, count, a, a_stride, panel, c, c_stride,
+                        add);
 }
 
 const at_gemm at_gemm_avx512vnni = {

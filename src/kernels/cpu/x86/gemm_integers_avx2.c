@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum { LANES = 8, ROWS = 6, COLUMNS = 2 * LANES };
-enum { SCALED = 256, WORDS = SCALED / 2, SCALES = 1, STEP = WORDS + SCALES, MOST = 2047 };
+enum { SCALED = 256, WORDS = SCALED / 2, SCALES = 1, MOST = 2047 };
 
 /* Up to SCALED values, filled up to SCALED with zeros. NaN and infinity make the scale NaN, and
    with it all that it touches. */
@@ -41,7 +41,7 @@ static float quantize(const float *in, int16_t *out)
 
 static void to_words(int64_t count, const float *in, uint32_t *out)
 {
-    for (; count > 0; count -= SCALED, in += SCALED, out += STEP) {
+    for (; count > 0; count -= SCALED, in += SCALED, out += WORDS + SCALES) {
         float part[SCALED], scale;
         int16_t shorts[SCALED];
         int64_t words = WORDS;
@@ -102,10 +102,8 @@ static void scaled_tile(int64_t count, const uint32_t *a, int64_t a_stride, cons
 static void tile(int64_t count, const uint32_t *a, int64_t a_stride, const uint32_t *panel,
                  float *c, int64_t c_stride, bool add)
 {
-    if (count == 0)
-        for (int i = 0; i < ROWS && !add; i++) memset(c + i * c_stride, 0, COLUMNS * sizeof *c);
-    for (; count > 0; count -= STEP, a += STEP, panel += STEP * COLUMNS, add = true)
-        scaled_tile((count < STEP ? count : STEP) - SCALES, a, a_stride, panel, c, c_stride, add);
+    at_gemm_scaled_tile(&at_gemm_avx2integers, scaled_tile, count, a, a_stride, panel, c, c_stride,
+                        add);
 }
 
 const at_gemm at_gemm_avx2integers = {
