@@ -135,7 +135,7 @@ static bool fit_resampler(at_context *cx, at_audio *a, const AVFrame *f)
     if (a->resampler && f->sample_rate == a->from_rate && f->format == a->from_format &&
         av_channel_layout_compare(&f->ch_layout, &a->from_layout) == 0)
         return true;
-    AVChannelLayout from, to;
+    AVChannelLayout from = {0}, to; /* copying gives back what was there */
     av_channel_layout_default(&to, a->channels);
     if (f->ch_layout.order == AV_CHANNEL_ORDER_UNSPEC)
         av_channel_layout_default(&from, f->ch_layout.nb_channels);
