@@ -5,6 +5,7 @@
 
 #include <espeak-ng/speak_lib.h>
 #include <pthread.h>
+#include <strings.h>
 
 /* The library has one state for the whole process. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -20,12 +21,27 @@ static bool start(void)
     return state > 0;
 }
 
+/* The voice that names the language, of several the one to which it matters most: its list is of
+   priorities, the least is the first, each with a name behind it. NULL: none. */
+static const char *voice_of(const char *language)
+{
+    const char *best = NULL;
+    int least = 256;
+    for (const espeak_VOICE **v = espeak_ListVoices(NULL); v && *v; v++)
+        for (const char *at = (*v)->languages; *at; at += strlen(at + 1) + 2)
+            if (strcasecmp(at + 1, language) == 0 && (unsigned char)*at < least) {
+                least = (unsigned char)*at;
+                best = (*v)->identifier;
+            }
+    return best;
+}
+
 static bool choose(const char *language)
 {
     if (!start()) return false;
     if (strcmp(current, language) == 0) return true;
-    if (strlen(language) >= sizeof current || espeak_SetVoiceByName(language) != EE_OK)
-        return false;
+    const char *voice = strlen(language) < sizeof current ? voice_of(language) : NULL;
+    if (!voice || espeak_SetVoiceByName(voice) != EE_OK) return false;
     strcpy(current, language);
     return true;
 }

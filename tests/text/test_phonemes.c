@@ -206,6 +206,27 @@ static void test_other_languages(void **state)
     assert_string_equal(out, "ˈola, mˈundo!");
     spoken("en-us", "grobulous", out); /* in no lexicon */
     assert_non_null(strstr(out, "ɡɹ"));
+    spoken("en-gb", "grobulous", out);
+    assert_non_null(strstr(out, "ɡɹ"));
+}
+
+/* Kokoro's languages and three more, most by names that are no names of espeak-ng's voices. */
+static void test_voices_by_language(void **state)
+{
+    (void)state;
+    static const char *const pairs[][3] = {
+        {"en-us", "grobulous", "ɡɹˈɑbjʊləs"}, {"en-gb", "goatling", "ɡˈQtᵊlɪŋ"},
+        {"es", "gracias", "ɡɾˈaθjas"},        {"es-MX", "gracias", "ɡɾˈasjas"},
+        {"fr-fr", "bonjour", "bɔ̃ʒˈuʁ"},       {"fr-BE", "septante", "sɛptˈɑ̃t"},
+        {"hi", "नमस्ते", "nəmˈʌsteː"},          {"it", "buongiorno", "bʊonʤˈɔrno"},
+        {"pt-br", "cidade", "sˌidˈaʤy"},      {"pt-pt", "cidade", "sˌidˈadɨ"},
+    };
+    char out[2048];
+    if (!at_espeak_is_there()) skip();
+    for (size_t i = 0; i < AT_COUNT(pairs); i++) {
+        spoken(pairs[i][0], pairs[i][1], out);
+        assert_string_equal(out, pairs[i][2]);
+    }
 }
 
 /* Whatever the text is, it takes time in proportion to its length. */
@@ -252,7 +273,7 @@ int main(void)
         cmocka_unit_test(test_words),         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_tokens),        cmocka_unit_test(test_texts),
         cmocka_unit_test(test_full_stops),    cmocka_unit_test(test_other_languages),
-        cmocka_unit_test(test_hostile_texts),
+        cmocka_unit_test(test_hostile_texts), cmocka_unit_test(test_voices_by_language),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
