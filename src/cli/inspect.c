@@ -30,6 +30,17 @@ static at_layout *recognise(at_context *cx, at_weights *weights)
     return layout;
 }
 
+static void count_part(part *p)
+{
+    for (int64_t i = 0; p->weights && i < at_weights_count(p->weights); i++) {
+        const at_weight *w = at_weights_at(p->weights, i);
+        int64_t elements = 1;
+        for (int d = 0; d < w->dims; d++) elements *= w->shape[d];
+        p->parameters += elements;
+        p->bytes += w->bytes;
+    }
+}
+
 static void open_part(at_context *cx, part *p, const char *name, const char *kind, const char *path,
                       bool weights)
 {
@@ -38,13 +49,22 @@ static void open_part(at_context *cx, part *p, const char *name, const char *kin
     if (p->weights && !kind) p->layout = recognise(cx, p->weights);
     if (p->layout) kind = p->layout->family;
     p->kind = at_copy_text(cx, kind ? kind : at_weights_kind(p->weights));
-    for (int64_t i = 0; p->weights && i < at_weights_count(p->weights); i++) {
-        const at_weight *w = at_weights_at(p->weights, i);
-        int64_t elements = 1;
-        for (int d = 0; d < w->dims; d++) elements *= w->shape[d];
-        p->parameters += elements;
-        p->bytes += w->bytes;
+    count_part(p);
+}
+
+/* The folder of a model's makers: its networks under their classes' names. */
+static int open_layout(at_context *cx, const char *path, part *parts)
+{
+    at_layout *l = at_layout_open(cx, path);
+    for (int i = 0; l && i < l->networks; i++) {
+        const at_layout_part *own = &l->parts[i];
+        parts[i] = (part){.name = at_copy_text(cx, own->name),
+                          .kind = at_copy_text(cx, own->class_name),
+                          .weights = at_weights_keep(own->weights)};
+        count_part(&parts[i]);
     }
+    if (l) parts[0].layout = l;
+    return l ? l->networks : 0;
 }
 
 /* A Diffusers pipeline: an entry [library, class] of model_index.json is a folder; those of
@@ -75,6 +95,8 @@ static int open_parts(at_context *cx, const char *path, const char *kind, part *
     int count = 0;
     if (index)
         count = open_pipeline(cx, path, index, parts);
+    else if (at_ok(cx) && at_layout_is_folder(cx, path))
+        count = open_layout(cx, path, parts);
     else if (at_ok(cx))
         open_part(cx, &parts[count++], "", kind, path, true);
     cJSON_Delete(index);
@@ -239,7 +261,9 @@ static void inspect_weights(cli_session *s, const char *path)
         kind = NULL;
     }
     int count = open_parts(s->cx, path, kind, parts);
-    const char *what = kind || !count ? kind : parts[0].kind;
+    const char *what = kind || !count    ? kind
+                       : parts[0].layout ? parts[0].layout->family
+                                         : parts[0].kind;
     if (at_ok(s->cx) && s->json)
         print_json(s, path, what, parts, count);
     else if (at_ok(s->cx))

@@ -69,22 +69,19 @@ static void add_pipeline(at_context *cx, plan *p, const char *folder, const cJSO
     }
 }
 
-static void add_file(at_context *cx, plan *p, const char *path)
+static void add_layout(at_context *cx, plan *p, const char *path)
 {
-    at_weights *weights = at_weights_open(cx, path);
-    at_layout *layout = weights ? at_layout_of(cx, weights) : NULL;
+    at_layout *layout = at_layout_open(cx, path);
     for (int i = 0; layout && i < layout->count; i++) {
-        char *text = cJSON_PrintUnformatted(layout->parts[i].config);
+        const at_layout_part *part = &layout->parts[i];
+        char *text = part->config ? cJSON_PrintUnformatted(part->config) : NULL;
         at_config *config = text ? at_config_parse(cx, text, strlen(text), path) : NULL;
-        add_row(cx, p, layout->parts[i].name, layout->parts[i].class_name, config);
+        if (strncmp(part->name, "tokenizer", 9) != 0)
+            add_row(cx, p, part->name, part->class_name, config);
         at_config_free(config);
         cJSON_free(text);
     }
-    if (weights && !layout && at_ok(cx))
-        at_fail(cx, AT_ERROR_UNSUPPORTED,
-                "%s: not recognised as a checkpoint of any family that is known", path);
     at_layout_free(layout);
-    at_weights_free(weights);
 }
 
 static void add_all(at_context *cx, plan *p, const char *path)
@@ -93,10 +90,10 @@ static void add_all(at_context *cx, plan *p, const char *path)
     cJSON *index = at_file_exists(file) ? at_json_read(cx, file) : NULL;
     if (index)
         add_pipeline(cx, p, path, index);
-    else if (at_ok(cx) && at_folder_exists(path))
+    else if (at_ok(cx) && at_folder_exists(path) && !at_layout_is_folder(cx, path))
         add_folder(cx, p, path, "", NULL);
     else if (at_ok(cx))
-        add_file(cx, p, path);
+        add_layout(cx, p, path);
     cJSON_Delete(index);
     at_free(file);
 }

@@ -228,7 +228,7 @@ bool at_weight_view_of(at_context *cx, const at_weight *from, const at_weight_vi
     if (fine && view->transposed) fine = transpose(cx, from, out, coding);
     if (fine && view->halves_swapped) {
         fine = (out->dims && out->shape[0] % 2 == 0) || cannot(cx, from, "cut in half");
-        coding->halves_swapped = true;
+        coding->halves_swapped = !coding->halves_swapped; /* twice is not at all */
     }
     if (view->less_one) {
         coding->less_one = true;

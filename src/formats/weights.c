@@ -105,11 +105,15 @@ static bool add_tensor(at_context *cx, at_weights *w, const at_weight *tensor)
     return at_map_set(cx, w->by_name, tensor->name, strlen(tensor->name), w->count++);
 }
 
-static bool add_single(at_context *cx, at_weights *w, const char *path)
+/* A set of one file, which it takes over. */
+static bool add_single(at_context *cx, at_weights *w, at_weight_file *file)
 {
-    w->files = AT_NEW(cx, at_weight_file *);
-    at_weight_file *file = w->files ? open_file(cx, path) : NULL;
     if (!file) return false;
+    w->files = AT_NEW(cx, at_weight_file *);
+    if (!w->files) {
+        at_weight_file_free(file);
+        return false;
+    }
     w->files[w->file_count++] = file;
     w->tensors = AT_NEW_ARRAY(cx, at_weight, file->count);
     bool fine = w->tensors != NULL;
@@ -228,7 +232,8 @@ static char *find_in_folder(at_context *cx, const char *folder)
 
 static bool fill(at_context *cx, at_weights *w, const char *path)
 {
-    return at_ends_with(path, ".json") ? add_index(cx, w, path) : add_single(cx, w, path);
+    return at_ends_with(path, ".json") ? add_index(cx, w, path)
+                                       : add_single(cx, w, open_file(cx, path));
 }
 
 /* Tensors that several of the file make up become one; the set has them and the rest. */
@@ -261,6 +266,28 @@ at_weights *at_weights_open(at_context *cx, const char *path)
         fine = fill(cx, w, path);
     }
     if (fine && join(cx, w)) return at_own(cx, w, drop) ? w : NULL;
+    at_weights_drop(w);
+    return NULL;
+}
+
+at_weights *at_weights_of_bytes(at_context *cx, const char *path, const char *name)
+{
+    at_weights *w = new_set(cx);
+    at_weight_file *file = w ? at_weight_file_new(cx, path) : NULL;
+    at_weight *bytes = file ? AT_NEW(cx, at_weight) : NULL;
+    if (bytes) {
+        size_t size = file->mapping->size;
+        *bytes = (at_weight){.name = at_copy_text(cx, name),
+                             .dtype = AT_U8,
+                             .dims = 1,
+                             .shape = {(int64_t)size},
+                             .file = file->mapping,
+                             .bytes = size};
+        file->tensors = bytes;
+        file->count = 1;
+    }
+    if (at_ok(cx) && add_single(cx, w, file)) return at_own(cx, w, drop) ? w : NULL;
+    if (w && !w->file_count) at_weight_file_free(file);
     at_weights_drop(w);
     return NULL;
 }

@@ -27,6 +27,9 @@ typedef struct at_weights at_weights;
 at_weights *at_weights_open(at_context *cx, const char *path);
 void at_weights_free(at_weights *weights); /* tensors got from it stay valid; NULL is fine */
 
+/* Any file's bytes as a set of one tensor, u8 [size]. */
+at_weights *at_weights_of_bytes(at_context *cx, const char *path, const char *name);
+
 int64_t at_weights_count(const at_weights *weights);
 const at_weight *at_weights_at(const at_weights *weights, int64_t i); /* NULL outside */
 const at_weight *at_weights_find(const at_weights *weights, const char *name);

@@ -58,7 +58,7 @@ static bool convert_network(at_context *cx, const char *in, const char *out,
     return at_ok(cx);
 }
 
-/* ---- a Diffusers folder to a file */
+/* ---- a folder of a whole model to a file */
 
 typedef struct packer {
     at_context *cx;
@@ -99,31 +99,54 @@ static bool pack_tensors(packer *p, at_weights *weights, const at_layout_target 
     return at_ok(p->cx);
 }
 
-static bool pack_component(packer *p, const char *component, const char *folder, const char *config)
+/* A network under its class's names, with its configuration as text. */
+static void pack_network(packer *p, const char *component, at_weights *weights, const char *config)
 {
     at_context *cx = p->cx;
-    char *text = read_json_text(cx, config), *key = at_format(cx, "atelier.%s", component);
-    bool open_clip = text && strstr(text, "\"hidden_act\":\"gelu\"");
+    char *key = at_format(cx, "atelier.%s", component);
+    bool open_clip = strstr(config, "\"hidden_act\":\"gelu\"");
     bool alone = !class_in(p->index, "text_encoder");
     const at_layout_target *target = at_layout_target_of(p->pipeline, component, open_clip, alone);
-    at_weights *weights = text && target ? at_weights_open(cx, folder) : NULL;
-    at_layout *layout = weights ? at_layout_of(cx, weights) : NULL; /* older names become today's */
-    if (text && !target)
+    if (!target)
         at_fail(cx, AT_ERROR_UNSUPPORTED, "%s: %s has no single-file layout that atelier writes",
-                folder, p->pipeline);
-    else if (weights && at_ok(cx) && (!layout || p->kept_count == (int)AT_COUNT(p->kept)))
-        at_fail(cx, AT_ERROR_UNSUPPORTED, "%s: not recognised as a network", folder);
-    if (layout && at_ok(cx)) {
-        at_weights *named = at_weights_keep(layout->parts[0].weights);
-        p->kept[p->kept_count++] = named;
-        at_plan_add_metadata(p->plan, key, text);
-        pack_tensors(p, named, target);
+                p->folder, p->pipeline);
+    if (at_ok(cx) && p->kept_count < (int)AT_COUNT(p->kept)) {
+        p->kept[p->kept_count++] = at_weights_keep(weights);
+        at_plan_add_metadata(p->plan, key, config);
+        pack_tensors(p, weights, target);
     }
+    at_free(key);
+}
+
+static void pack_component(packer *p, const char *component, const char *folder, const char *config)
+{
+    at_context *cx = p->cx;
+    char *text = read_json_text(cx, config);
+    at_weights *weights = text ? at_weights_open(cx, folder) : NULL;
+    at_layout *layout = weights ? at_layout_of(cx, weights) : NULL; /* older names become today's */
+    if (weights && at_ok(cx) && !layout)
+        at_fail(cx, AT_ERROR_UNSUPPORTED, "%s: not recognised as a network", folder);
+    if (layout && at_ok(cx)) pack_network(p, component, layout->parts[0].weights, text);
     at_layout_free(layout);
     at_weights_free(weights);
     at_free(text);
-    at_free(key);
-    return at_ok(cx);
+}
+
+/* Sentencepiece's file goes along where the layout has a place for it and the folder has it. */
+static void pack_pieces(packer *p, const char *component, const char *folder)
+{
+    at_context *cx = p->cx;
+    const at_layout_pieces *target = at_layout_pieces_of(p->pipeline, component);
+    char *path = target ? at_path_join(cx, folder, target->file) : NULL;
+    if (path && at_file_exists(path) && p->kept_count < (int)AT_COUNT(p->kept)) {
+        at_weights *set = at_weights_of_bytes(cx, path, target->name);
+        if (set) {
+            p->kept[p->kept_count++] = at_weights_keep(set);
+            at_plan_add(p->plan, at_copy_text(cx, target->name), set, at_weights_at(set, 0), NULL);
+        }
+        at_weights_free(set);
+    }
+    at_free(path);
 }
 
 static void pack_all(packer *p)
@@ -140,6 +163,7 @@ static void pack_all(packer *p)
         char *folder = at_path_join(cx, p->folder, item->string);
         char *config = folder ? at_path_join(cx, folder, "config.json") : NULL;
         if (config && at_file_exists(config)) pack_component(p, item->string, folder, config);
+        if (folder) pack_pieces(p, item->string, folder);
         at_free(config);
         at_free(folder);
     }
@@ -160,6 +184,11 @@ static void pack_texts(packer *p)
     }
 }
 
+static void drop_kept(packer *p)
+{
+    for (int i = 0; i < p->kept_count; i++) at_weights_drop(p->kept[i]);
+}
+
 static bool convert_folder(at_context *cx, const char *in, cJSON *index, const char *out,
                            const at_convert_options *options)
 {
@@ -172,15 +201,43 @@ static bool convert_folder(at_context *cx, const char *in, cJSON *index, const c
                 .pipeline = cJSON_IsString(class) ? class->valuestring : ""};
     if (at_plan_begin(cx, &plan, options)) {
         pack_all(&p);
+        if (at_ok(cx) && !plan.count)
+            at_fail(cx, AT_ERROR_FORMAT, "%s: no network is here that its model_index.json names",
+                    in);
         pack_texts(&p);
         if (at_ok(cx)) at_plan_write(&plan, out, at_layout_architecture(p.pipeline));
     }
     at_plan_end(&plan);
-    for (int i = 0; i < p.kept_count; i++) at_weights_drop(p.kept[i]);
+    drop_kept(&p);
     return at_ok(cx);
 }
 
-/* ---- a single file to a Diffusers folder */
+/* The folder of its makers to a file. */
+static bool convert_layout(at_context *cx, const char *in, const char *out,
+                           const at_convert_options *options)
+{
+    at_plan plan;
+    at_layout *l = at_layout_open(cx, in);
+    packer p = {.cx = cx, .plan = &plan, .folder = in};
+    if (at_plan_begin(cx, &plan, options) && l) {
+        p.index = l->index;
+        p.pipeline = l->pipeline;
+        for (int i = 0; i < l->count && at_ok(cx); i++) {
+            const at_layout_part *part = &l->parts[i];
+            char *text = cJSON_PrintUnformatted(part->config);
+            if (part->weights && text) pack_network(&p, part->name, part->weights, text);
+            if (part->folder) pack_pieces(&p, part->name, part->folder);
+            cJSON_free(text);
+        }
+        if (at_ok(cx)) at_plan_write(&plan, out, at_layout_architecture(p.pipeline));
+    }
+    at_plan_end(&plan);
+    drop_kept(&p);
+    at_layout_free(l);
+    return at_ok(cx);
+}
+
+/* ---- a single file, or the folder of its makers, to a Diffusers folder */
 
 static bool make_folder(at_context *cx, const char *path)
 {
@@ -259,6 +316,31 @@ static bool unpack_tokenizer(at_context *cx, const char *folder, const char *nam
     return fine;
 }
 
+/* The tokenizer that a model brings: its folder's files, or sentencepiece's. */
+static bool unpack_own_tokenizer(at_context *cx, const char *folder, const at_layout *layout,
+                                 const at_layout_part *part)
+{
+    static const char *const files[] = {
+        "tokenizer_config.json", "tokenizer.json", "special_tokens_map.json",
+        "added_tokens.json",     "vocab.txt",      "spiece.model",
+        "tokenizer.model"};
+    const at_layout_pieces *pieces = at_layout_pieces_of(layout->pipeline, part->name);
+    char *to = at_path_join(cx, folder, part->name);
+    bool fine = to && make_folder(cx, to);
+    for (size_t i = 0; fine && part->folder && i < AT_COUNT(files); i++)
+        if (at_file_exists_in(cx, part->folder, files[i]))
+            fine = copy_file(cx, part->folder, to, files[i]);
+    if (fine && part->weights && pieces) {
+        const at_weight *w = at_weights_at(part->weights, 0);
+        char *path = at_path_join(cx, to, pieces->file);
+        fine = path && at_file_write(cx, path, w->file->data + w->offset, w->bytes) &&
+               write_json(cx, to, "tokenizer_config.json", part->config);
+        at_free(path);
+    }
+    at_free(to);
+    return fine;
+}
+
 static bool unpack_all(at_context *cx, at_layout *layout, const char *folder,
                        const at_convert_options *options)
 {
@@ -268,7 +350,8 @@ static bool unpack_all(at_context *cx, at_layout *layout, const char *folder,
                 write_json(cx, scheduler, "scheduler_config.json", layout->scheduler) &&
                 write_json(cx, folder, "model_index.json", layout->index);
     for (int i = 0; fine && i < layout->count; i++)
-        fine = unpack_part(cx, folder, &layout->parts[i], options);
+        fine = i < layout->networks ? unpack_part(cx, folder, &layout->parts[i], options)
+                                    : unpack_own_tokenizer(cx, folder, layout, &layout->parts[i]);
     for (int i = 0; fine && i < 2; i++)
         if (layout->tokenizers[i])
             fine = unpack_tokenizer(cx, folder, tokenizers[i], layout->tokenizers[i]);
@@ -294,10 +377,9 @@ static void remove_folder(at_context *cx, const char *path)
 static bool convert_file(at_context *cx, const char *in, const char *out,
                          const at_convert_options *options)
 {
-    at_weights *weights = at_weights_open(cx, in);
-    at_layout *layout = weights ? at_layout_of(cx, weights) : NULL;
+    at_layout *layout = at_layout_open(cx, in);
     char *part = at_format(cx, "%s.part-%ld", out, (long)getpid());
-    if (weights && at_ok(cx) && (!layout || !layout->pipeline))
+    if (layout && !layout->pipeline)
         at_fail(cx, AT_ERROR_UNSUPPORTED,
                 "%s: not a whole model, which a folder could be made of "
                 "(give OUT the suffix .safetensors or .gguf)",
@@ -308,7 +390,6 @@ static bool convert_file(at_context *cx, const char *in, const char *out,
     if (part && !at_ok(cx)) remove_folder(cx, part);
     at_free(part);
     at_layout_free(layout);
-    at_weights_free(weights);
     return at_ok(cx);
 }
 
@@ -321,7 +402,9 @@ bool at_convert_weights(at_context *cx, const char *in, const char *out,
     cJSON *index = path && at_file_exists(path) ? at_json_read(cx, path) : NULL;
     if (!at_ok(cx))
         ;
-    else if (!file && at_folder_exists(in))
+    else if (file && at_layout_is_folder(cx, in))
+        convert_layout(cx, in, out, options);
+    else if (!file && at_folder_exists(in) && !at_layout_is_folder(cx, in))
         at_fail(cx, AT_ERROR_UNSUPPORTED,
                 "%s: a folder becomes a file (give OUT the suffix .safetensors or .gguf)", out);
     else if (!file)

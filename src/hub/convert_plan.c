@@ -134,7 +134,7 @@ static at_dtype dtype_of(const writing *w, const at_weight_entry *e, at_dtype ow
     if (!fits) dtype = fallback;
     bool asked = w->plan->options->dtype != AT_DTYPES && dtype == w->plan->options->dtype;
     if (!can_hold(w, dtype) && !asked) dtype = is_real(own) ? AT_F16 : dtype;
-    if (w->gguf && dtype == AT_BOOL) dtype = AT_I8;
+    if (w->gguf && (dtype == AT_BOOL || dtype == AT_U8)) dtype = AT_I8;
     return dtype;
 }
 
@@ -191,8 +191,9 @@ static bool write_output(at_context *cx, const at_weight_entry *e, at_file_write
     for (int i = 0; fine && i < o->count; i++) {
         at_scope s = at_scope_begin(cx);
         at_tensor *x = at_weights_get(cx, o->pieces[i].set, o->pieces[i].weight->name);
-        fine = x && (x->dtype == e->dtype ? at_file_writer_write(cx, writer, x->data, at_bytes(x))
-                                          : write_converted(cx, x, e->dtype, writer));
+        bool same = x && (x->dtype == e->dtype || e->dtype == AT_I8); /* bytes stay bytes */
+        fine = x && (same ? at_file_writer_write(cx, writer, x->data, at_bytes(x))
+                          : write_converted(cx, x, e->dtype, writer));
         at_scope_end(cx, s, NULL);
     }
     at_progress(cx, "convert", (int)(o - w->plan->outputs) + 1, (int)w->plan->count);

@@ -12,23 +12,9 @@ static at_config *config_of(at_context *cx, const cJSON *json, const char *what)
     return config;
 }
 
-/* The layout of a file; NULL and the error where it is of no known family. */
-static at_layout *layout_of(at_context *cx, const char *path)
-{
-    at_weights *weights = at_weights_open(cx, path);
-    at_layout *layout = weights ? at_layout_of(cx, weights) : NULL;
-    if (weights && !layout && at_ok(cx))
-        at_fail(cx, AT_ERROR_UNSUPPORTED,
-                "%s: not recognised as a checkpoint of any family that is known (its first tensor "
-                "is %s)",
-                path, at_weights_count(weights) ? at_weights_at(weights, 0)->name : "missing");
-    at_weights_free(weights);
-    return layout;
-}
-
 at_config *at_parts_index(at_context *cx, const char *path, at_layout **layout)
 {
-    *layout = layout_of(cx, path);
+    *layout = at_layout_open(cx, path);
     if (!*layout) return NULL;
     if (!(*layout)->pipeline)
         return at_fail(cx, AT_ERROR_FORMAT,
@@ -65,10 +51,38 @@ static bool is_vae(const at_component *c)
     return strcmp(c->name, "vae") == 0 || strcmp(c->name, AT_PREVIEW_VAE) == 0;
 }
 
+/* The class that a folder names for a component that the model itself says nothing of, or that can
+   be of several. */
+static void take_class(at_context *cx, at_component *c, const char *folder)
+{
+    char *path = at_path_join(cx, folder, "config.json");
+    cJSON *json = path && at_file_exists(path) ? at_json_read(cx, path) : NULL;
+    const cJSON *name = cJSON_GetObjectItemCaseSensitive(json, "_class_name");
+    if (!name)
+        name = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(json, "architectures"), 0);
+    if (cJSON_IsString(name)) replace_text(cx, &c->class_name, name->valuestring);
+    cJSON_Delete(json);
+    at_free(path);
+}
+
+static void take_folder(at_pipeline *p, at_component *c, const char *path)
+{
+    if (!c->class_name || is_vae(c)) take_class(p->cx, c, path);
+    at_config_free(c->config);
+    at_weights_drop(c->weights);
+    c->config = NULL;
+    c->weights = NULL;
+    replace_text(p->cx, &c->folder, path);
+}
+
 static void take(at_pipeline *p, at_component *c, const at_layout_part *part, const char *path,
                  bool alone)
 {
     at_context *cx = p->cx;
+    if (part->folder) {
+        take_folder(p, c, part->folder);
+        return;
+    }
     at_config_free(c->config);
     at_weights_drop(c->weights);
     c->config = alone ? config_beside(cx, path, part->class_name) : NULL;
@@ -91,7 +105,7 @@ void at_parts_take_all(at_pipeline *p, at_layout *layout)
     static const char *const tokenizers[] = {"tokenizer", "tokenizer_2"};
     for (int i = 0; i < layout->count && at_ok(p->cx); i++) {
         at_component *c = at_pipeline_component(p, layout->parts[i].name);
-        if (c) take(p, c, &layout->parts[i], p->folder, layout->count == 1);
+        if (c) take(p, c, &layout->parts[i], p->folder, layout->networks == 1);
     }
     for (int i = 0; i < 2 && at_ok(p->cx); i++)
         take_tokenizer(p, tokenizers[i], layout->tokenizers[i]);
@@ -121,40 +135,27 @@ static const at_layout_part *part_for(at_layout *layout, const at_component *c)
     return NULL;
 }
 
+/* A text encoder may bring the tokenizer that a single file has not. */
+static void take_missing_tokenizers(at_pipeline *p, const at_layout *layout, const char *path)
+{
+    for (int i = layout->networks; i < layout->count && at_ok(p->cx); i++) {
+        at_component *c = at_pipeline_component(p, layout->parts[i].name);
+        if (c && !c->weights && !at_folder_exists(c->folder))
+            take(p, c, &layout->parts[i], path, false);
+    }
+}
+
 static void take_file(at_pipeline *p, at_component *c, const char *path)
 {
-    at_layout *layout = layout_of(p->cx, path);
+    at_layout *layout = at_layout_open(p->cx, path);
     const at_layout_part *part = layout ? part_for(layout, c) : NULL;
-    if (part)
-        take(p, c, part, path, layout->count == 1);
-    else if (layout)
+    if (part) {
+        take(p, c, part, path, layout->networks == 1);
+        take_missing_tokenizers(p, layout, path);
+    } else if (layout)
         at_fail(p->cx, AT_ERROR_FORMAT, "%s: holds %s, and no %s for --%s", path, layout->family,
                 c->class_name ? c->class_name : c->name, at_parts_option(c->name));
     at_layout_free(layout);
-}
-
-/* The class that a folder names for a component that the model itself says nothing of, or that can
-   be of several. */
-static void take_class(at_context *cx, at_component *c, const char *folder)
-{
-    char *path = at_path_join(cx, folder, "config.json");
-    cJSON *json = path && at_file_exists(path) ? at_json_read(cx, path) : NULL;
-    const cJSON *name = cJSON_GetObjectItemCaseSensitive(json, "_class_name");
-    if (!name)
-        name = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(json, "architectures"), 0);
-    if (cJSON_IsString(name)) replace_text(cx, &c->class_name, name->valuestring);
-    cJSON_Delete(json);
-    at_free(path);
-}
-
-static void take_folder(at_pipeline *p, at_component *c, const char *path)
-{
-    if (!c->class_name || is_vae(c)) take_class(p->cx, c, path);
-    at_config_free(c->config);
-    at_weights_drop(c->weights);
-    c->config = NULL;
-    c->weights = NULL;
-    replace_text(p->cx, &c->folder, path);
 }
 
 static void take_path(at_pipeline *p, const char *name, const char *path)

@@ -130,7 +130,7 @@ at_pipeline *at_pipeline_open_files(at_context *cx, const at_model_files *files)
     p->folder = at_copy_text(cx, files->model);
     if (!at_own(cx, p, destroy)) return NULL;
     at_layout *layout = NULL;
-    if (at_file_exists(files->model))
+    if (at_file_exists(files->model) || at_layout_is_folder(cx, files->model))
         p->index = at_parts_index(cx, files->model, &layout);
     else
         p->index = read_index(cx, files->model);
@@ -231,16 +231,25 @@ at_module *at_pipeline_module_of(at_pipeline *p, const char *component,
                    component, c->class_name);
 }
 
+/* Of a single file that keeps sentencepiece's among its tensors. */
+static at_tokenizer *tokenizer_inside(at_context *cx, const at_component *c)
+{
+    const at_weight *w = at_weights_find(c->weights, AT_LAYOUT_PIECES);
+    return at_tokenizer_of_pieces(cx, w->file->data + w->offset, w->bytes,
+                                  at_config_json(c->config), c->folder);
+}
+
 at_tokenizer *at_pipeline_tokenizer(at_pipeline *p, const char *component)
 {
     at_component *c = needed(p, component);
-    if (c && !c->tokenizer && !at_folder_exists(c->folder))
+    if (c && !c->tokenizer && !c->weights && !at_folder_exists(c->folder))
         return at_fail(p->cx, AT_ERROR_FORMAT,
                        "%s: a single file brings no %s (give its folder by --%s)", p->folder,
                        c->class_name, at_parts_option(c->name));
     if (c && !c->tokenizer) {
         double start = at_clock();
-        c->tokenizer = at_tokenizer_open_as(p->cx, c->folder, c->class_name);
+        c->tokenizer = c->weights ? tokenizer_inside(p->cx, c)
+                                  : at_tokenizer_open_as(p->cx, c->folder, c->class_name);
         p->load_seconds += at_clock() - start;
     }
     return c ? c->tokenizer : NULL;

@@ -440,6 +440,26 @@ static void build(at_context *cx, at_folder *f, const class_row *row, at_tokeniz
     t->truncate_left = is_left(f, "truncation_side", false);
 }
 
+/* The tokenizer of what was read of the folder; a sentencepiece file is read where it must be. */
+static at_tokenizer *open_folder(at_context *cx, at_folder *f, const char *class_name)
+{
+    at_tokenizer *t = at_ok(cx) ? at_tokenizer_new(cx) : NULL;
+    if (t) {
+        const class_row *row = choose_class(cx, f, class_name);
+        f->class = &row->class;
+        if (row->build == build_t5)
+            f->extra_ids = at_field_count(cx, f->config, "extra_ids", 100, 100000, f->path);
+        if (!f->tokenizer && !f->spm.count) read_spm(cx, f);
+        if (row == &as_spm) name_spm_tokens(cx, f);
+        at_folder_read_names(f);
+        if (at_ok(cx)) build(cx, f, row, t);
+    }
+    close_folder(f);
+    if (t && at_ok(cx)) return t;
+    at_tokenizer_free(t);
+    return NULL;
+}
+
 at_tokenizer *at_tokenizer_open_as(at_context *cx, const char *path, const char *class_name)
 {
     if (!at_ok(cx)) return NULL;
@@ -448,24 +468,23 @@ at_tokenizer *at_tokenizer_open_as(at_context *cx, const char *path, const char 
     f.map = read_json(cx, path, "special_tokens_map.json", NULL);
     f.added = read_json(cx, path, "added_tokens.json", NULL);
     f.tokenizer = read_json(cx, path, "tokenizer.json", &f.tokenizer_path);
-    at_tokenizer *t = at_ok(cx) ? at_tokenizer_new(cx) : NULL;
-    if (t) {
-        const class_row *row = choose_class(cx, &f, class_name);
-        f.class = &row->class;
-        if (row->build == build_t5)
-            f.extra_ids = at_field_count(cx, f.config, "extra_ids", 100, 100000, path);
-        if (!f.tokenizer) read_spm(cx, &f);
-        if (row == &as_spm) name_spm_tokens(cx, &f);
-        at_folder_read_names(&f);
-        if (at_ok(cx)) build(cx, &f, row, t);
-    }
-    close_folder(&f);
-    if (t && at_ok(cx)) return t;
-    at_tokenizer_free(t);
-    return NULL;
+    return open_folder(cx, &f, class_name);
 }
 
 at_tokenizer *at_tokenizer_open(at_context *cx, const char *folder)
 {
     return at_tokenizer_open_as(cx, folder, NULL);
+}
+
+at_tokenizer *at_tokenizer_of_pieces(at_context *cx, const void *pieces, size_t size,
+                                     const cJSON *config, const char *what)
+{
+    at_folder f = {.path = what};
+    if (!at_ok(cx)) return NULL;
+    f.config = cJSON_Duplicate(config, true);
+    f.spm_path = at_copy_text(cx, what);
+    f.spm_data = at_alloc(cx, size + 1, 1);
+    if (f.spm_data) memcpy(f.spm_data, pieces, size);
+    if (f.spm_data) at_sentencepiece_parse(cx, f.spm_data, size, what, &f.spm);
+    return open_folder(cx, &f, NULL);
 }

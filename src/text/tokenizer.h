@@ -15,6 +15,7 @@
 #include "base/base.h"
 
 typedef struct at_tokenizer at_tokenizer;
+struct cJSON;
 
 /* Grows as ids are added; at_ids_free frees what it holds. Starts as {0}. */
 typedef struct at_ids {
@@ -38,6 +39,11 @@ at_tokenizer *at_tokenizer_open(at_context *cx, const char *folder);
 
 /* The same with the class that something else names (model_index.json); NULL: as above. */
 at_tokenizer *at_tokenizer_open_as(at_context *cx, const char *folder, const char *class_name);
+
+/* The tokenizer of a sentencepiece file in memory, as the class that tokenizer_config.json names
+   reads it. what: its name in messages. */
+at_tokenizer *at_tokenizer_of_pieces(at_context *cx, const void *pieces, size_t size,
+                                     const struct cJSON *config, const char *what);
 
 /* tokenizer.json from memory, read as the `tokenizers` library does. what: its name in messages. */
 at_tokenizer *at_tokenizer_parse(at_context *cx, const char *json, size_t size, const char *what);

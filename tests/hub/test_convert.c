@@ -3,6 +3,7 @@
 #include "files.h"
 #include "formats/safetensors.h"
 #include "hub/convert.h"
+#include <sys/stat.h>
 
 #define SINGLE AT_FIXTURES "/checkpoints/single"
 
@@ -28,7 +29,8 @@ static void goes_to_folders_and_back(void **state)
     static const struct {
         const char *file;
         int lost; /* alphas_cumprod, EMA, logit_scale, sd2's projection: of no network */
-    } cases[] = {{"sd1", 3}, {"sd2", 4}, {"xl", 4}, {"refiner", 4}, {"flux_all", 0}};
+    } cases[] = {{"sd1", 3},     {"sd2", 4},      {"xl", 4},
+                 {"refiner", 4}, {"flux_all", 0}, {"hunyuan_all", 0}};
     at_context *cx = at_context_new(NULL);
     for (size_t i = 0; i < AT_COUNT(cases); i++) {
         char in[512];
@@ -47,7 +49,7 @@ static void goes_to_folders_and_back(void **state)
             at_tensor *x = at_weights_get(cx, is, a->name), *y = at_weights_get(cx, was, a->name);
             assert_memory_equal(x->data, y->data, at_bytes(x));
         }
-        assert_non_null(at_weights_metadata(is, "atelier.vae"));
+        assert_non_null(at_weights_metadata(is, "atelier.model_index"));
         assert_non_null(at_weights_metadata(is, "atelier.scheduler"));
         at_weights_free(is);
         at_weights_free(was);
@@ -118,6 +120,23 @@ static void refuse(at_context *cx, const char *in, const char *out, at_dtype dty
     at_error_clear(cx);
 }
 
+static void refuses_other_families(void **state)
+{
+    (void)state;
+    static const char index[] =
+        "{\"_class_name\":\"OtherPipeline\",\"vae\":[\"diffusers\",\"AutoencoderKL\"]}";
+    at_context *cx = at_context_new(NULL);
+    assert_int_equal(mkdir(in_folder("other"), 0777), 0);
+    assert_true(at_file_write(cx, in_folder("other/model_index.json"), index, sizeof index - 1));
+    assert_int_equal(symlink(AT_FIXTURES "/pipelines/flux_tiny_dev/vae", in_folder("other/vae")),
+                     0);
+    refuse(cx, in_folder("other"), in_folder("x.safetensors"), AT_DTYPES, "no single-file layout");
+    unlink(in_folder("other/vae"));
+    unlink(in_folder("other/model_index.json"));
+    rmdir(in_folder("other"));
+    at_context_free(cx);
+}
+
 static void refuses_and_leaves_nothing(void **state)
 {
     (void)state;
@@ -129,7 +148,7 @@ static void refuses_and_leaves_nothing(void **state)
     refuse(cx, SINGLE "/ae.safetensors", in_folder("x"), AT_DTYPES, "not a whole model");
     refuse(cx, AT_FIXTURES "/pipelines/flux_tiny_dev", in_folder("x"), AT_DTYPES,
            "a folder becomes a file");
-    refuse(cx, AT_FIXTURES "/pipelines/hunyuan_tiny_1_2", out, AT_DTYPES, "no single-file layout");
+    refuse(cx, AT_FIXTURES "/pipelines/lcm_tiny", out, AT_DTYPES, "no network is here");
     refuse(cx, in_folder("none.safetensors"), out, AT_DTYPES, "No such file");
     assert_int_equal(count_files(), 0);
     at_context_free(cx);
@@ -142,6 +161,7 @@ int main(void)
         cmocka_unit_test(chooses_types),
         cmocka_unit_test(keeps_values),
         cmocka_unit_test(refuses_and_leaves_nothing),
+        cmocka_unit_test(refuses_other_families),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

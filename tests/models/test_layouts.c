@@ -9,6 +9,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -91,7 +93,7 @@ static void maps_as_the_reference(void **state)
         snprintf(path, sizeof path, FOLDER "/%s.safetensors", file->string);
         at_layout *layout = open_layout(cx, path);
         assert_non_null(layout);
-        assert_int_equal(layout->count, cJSON_GetArraySize(file));
+        assert_int_equal(layout->networks, cJSON_GetArraySize(file));
         cJSON_ArrayForEach(part, file)
         {
             const at_layout_part *got = at_layout_find(layout, part->string);
@@ -150,6 +152,8 @@ static void knows_families(void **state)
         {"sd3_all", "Stable Diffusion 3", "StableDiffusion3Pipeline",
          "FlowMatchEulerDiscreteScheduler", ""},
         {"auraflow_all", "AuraFlow", "AuraFlowPipeline", "FlowMatchEulerDiscreteScheduler", ""},
+        {"hunyuan_all", "HunyuanDiT 1.0, 1.1", "HunyuanDiTPipeline", "DDPMScheduler",
+         "v_prediction"},
     };
     at_context *cx = at_context_new(NULL);
     for (size_t i = 0; i < AT_COUNT(cases); i++) {
@@ -240,6 +244,60 @@ static void knows_what_is_left_out(void **state)
     at_context_free(cx);
 }
 
+/* The file of Tencent's folder, and what lies beside it. */
+static void opens_folders_of_their_makers(void **state)
+{
+    (void)state;
+    at_context *cx = at_context_new(NULL);
+    char root[512];
+    snprintf(root, sizeof root, "%s", in_folder("t2i"));
+    assert_false(at_layout_is_folder(cx, root));
+    assert_int_equal(mkdir(root, 0777), 0);
+    assert_int_equal(mkdir(in_folder("t2i/model"), 0777), 0);
+    assert_true(at_file_copy(cx, FOLDER "/hunyuan_tiny_1_2.pt",
+                             in_folder("t2i/model/pytorch_model_module.pt")));
+    assert_int_equal(symlink(AT_FIXTURES "/pipelines/hunyuan_tiny_1_2/text_encoder",
+                             in_folder("t2i/clip_text_encoder")),
+                     0);
+    assert_int_equal(
+        symlink(AT_FIXTURES "/pipelines/hunyuan_tiny_1_1/tokenizer_2", in_folder("t2i/tokenizer")),
+        0);
+    assert_true(at_layout_is_folder(cx, root));
+    at_layout *layout = at_layout_open(cx, root);
+    if (!layout) fail_msg("%s", at_error_text(cx));
+    assert_string_equal(layout->family, "HunyuanDiT 1.2");
+    assert_int_equal(layout->networks, 2);
+    assert_int_equal(layout->count, 3);
+    assert_float_equal(cJSON_GetObjectItemCaseSensitive(layout->scheduler, "beta_end")->valuedouble,
+                       0.018, 0);
+    expect_loads(cx, at_layout_find(layout, "transformer"));
+    expect_loads(cx, at_layout_find(layout, "text_encoder"));
+    assert_non_null(at_layout_find(layout, "tokenizer")->folder);
+    at_layout_free(layout);
+    unlink(in_folder("t2i/model/pytorch_model_module.pt"));
+    rmdir(in_folder("t2i/model"));
+    unlink(in_folder("t2i/clip_text_encoder"));
+    unlink(in_folder("t2i/tokenizer"));
+    assert_int_equal(rmdir(root), 0);
+    at_context_free(cx);
+}
+
+static void finds_the_tokenizer_inside(void **state)
+{
+    (void)state;
+    at_context *cx = at_context_new(NULL);
+    at_layout *layout = open_layout(cx, FOLDER "/hunyuan_all.safetensors");
+    const at_layout_part *part = at_layout_find(layout, "tokenizer_2");
+    assert_string_equal(part->class_name, "T5Tokenizer");
+    assert_int_equal(at_weights_find(part->weights, AT_LAYOUT_PIECES)->bytes, 8054);
+    at_layout_free(layout);
+    at_tensor *pieces = at_zeros(cx, AT_U8, 1, (int64_t[]){3});
+    layout = changed(cx, "lumina2_all", "text_encoders.spiece_model", pieces, NULL);
+    assert_string_equal(at_layout_find(layout, "tokenizer")->class_name, "GemmaTokenizer");
+    at_layout_free(layout);
+    at_context_free(cx);
+}
+
 static void refuses_what_does_not_fit(void **state)
 {
     (void)state;
@@ -263,9 +321,14 @@ int main(void)
 {
     AT_SKIP_WITHOUT_TABLE();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(maps_as_the_reference),  cmocka_unit_test(maps_without_copies),
-        cmocka_unit_test(knows_families),         cmocka_unit_test(knows_what_is_said),
-        cmocka_unit_test(knows_what_is_left_out), cmocka_unit_test(refuses_what_does_not_fit),
+        cmocka_unit_test(maps_as_the_reference),
+        cmocka_unit_test(maps_without_copies),
+        cmocka_unit_test(knows_families),
+        cmocka_unit_test(knows_what_is_said),
+        cmocka_unit_test(knows_what_is_left_out),
+        cmocka_unit_test(refuses_what_does_not_fit),
+        cmocka_unit_test(finds_the_tokenizer_inside),
+        cmocka_unit_test(opens_folders_of_their_makers),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -17,7 +17,8 @@ picture() { # MODEL OUT; with the tokenizers of the folder $model
 }
 
 # Each family's folder as one file, as another, and as a folder again.
-for name in sd_tiny sd_tiny_distilled xl_tiny sd3_tiny sd3_tiny_no_t5 aura_flow_tiny lumina2_tiny flux_tiny_dev; do
+for name in sd_tiny sd_tiny_distilled xl_tiny sd3_tiny sd3_tiny_no_t5 aura_flow_tiny lumina2_tiny \
+    hunyuan_tiny_1_1 hunyuan_tiny_1_2 flux_tiny_dev; do
     model=$pipelines/$name
     picture "$model" expected
     rm -rf one.safetensors one.gguf two.safetensors folder
@@ -34,6 +35,32 @@ for name in sd_tiny sd_tiny_distilled xl_tiny sd3_tiny sd3_tiny_no_t5 aura_flow_
         }
     done
 done
+
+# Tencent's folder of HunyuanDiT, as it is and as what it becomes; the file brings mT5's tokenizer.
+model=$pipelines/hunyuan_tiny_1_2
+mkdir -p tencent/t2i/model
+cp "$1/tests/fixtures/checkpoints/single/hunyuan_tiny_1_2.pt" tencent/t2i/model/pytorch_model_ema.pt
+for part in text_encoder:clip_text_encoder vae:sdxl-vae-fp16-fix tokenizer:tokenizer text_encoder_2:mt5 tokenizer_2:mt5; do
+    mkdir -p "tencent/t2i/${part#*:}"
+    cp "$model/${part%:*}"/* "tencent/t2i/${part#*:}"
+done
+# The tokenizer of 1.1 lies in sentencepiece's file; both were trained on the same texts.
+rm tencent/t2i/mt5/tokenizer*.json
+cp "$pipelines/hunyuan_tiny_1_1/tokenizer_2"/* tencent/t2i/mt5
+rm -rf one.safetensors folder again
+"$atelier" inspect tencent >told
+grep -q 'HunyuanDiT 1.2' told && grep -q 'recognised by mlp_t5.0.weight' told
+"$atelier" convert -q tencent one.safetensors
+"$atelier" convert -q tencent/t2i folder
+"$atelier" convert -q one.safetensors again
+for file in tencent tencent/t2i one.safetensors folder again; do
+    "$atelier" generate -m $file --tokenizer "$model/tokenizer" --precision f32 --steps 2 -W 16 -H 16 --seed 1 -q \
+        -o x.png --save-latents "got-$(basename $file)" "a red heart"
+    cmp got-tencent "got-$(basename $file)"
+done
+"$atelier" generate -m "$model" --tokenizer-2 tencent/t2i/mt5 --precision f32 --steps 2 -W 16 -H 16 --seed 1 -q \
+    -o x.png --save-latents expected "a red heart"
+cmp expected got-tencent
 
 # Parts from other files, alone or inside a checkpoint; the command that is kept has them too.
 "$atelier" convert -q "$model/vae" vae.gguf

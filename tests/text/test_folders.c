@@ -171,6 +171,38 @@ static void folders_give_the_same_ids_and_text(void **state)
     assert_true(count > 25);
 }
 
+/* As single files have them: sentencepiece's file as bytes, the rest as said. */
+static void pieces_in_memory_are_as_in_a_folder(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *folder, *file, *config;
+    } cases[] = {
+        {"gemma_old", "tokenizer.model",
+         "{\"tokenizer_class\":\"GemmaTokenizer\",\"add_bos_token\":true}"},
+        {"t5_old", "spiece.model",
+         "{\"tokenizer_class\":\"T5Tokenizer\",\"model_max_length\":512,\"extra_ids\":100}"},
+    };
+    for (size_t i = 0; i < AT_COUNT(cases); i++) {
+        char path[512];
+        size_t size = 0;
+        snprintf(path, sizeof path, "%s/tokenizers/folders/%s/%s", AT_FIXTURES, cases[i].folder,
+                 cases[i].file);
+        char *data = at_file_read(cx, path, 1 << 24, &size);
+        cJSON *config = cJSON_Parse(cases[i].config);
+        at_tokenizer *t = at_tokenizer_of_pieces(cx, data, size, config, "inside");
+        if (!t) fail_msg("%s", at_error_text(cx));
+        memset(data, 0, size); /* it keeps none of them */
+        assert_int_equal(folder_differs(t, cases[i].folder, get(expected, cases[i].folder)), 0);
+        at_tokenizer_free(t);
+        assert_null(at_tokenizer_of_pieces(cx, data, size, config, "inside"));
+        assert_int_equal(at_error_status(cx), AT_ERROR_FORMAT);
+        at_error_clear(cx);
+        cJSON_Delete(config);
+        at_free(data);
+    }
+}
+
 /* Copies some files of a folder, so that only the older form is there. */
 static void copy_files(const char *from, const char *to, const char *const *names)
 {
@@ -225,6 +257,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(folders_give_the_same_ids_and_text),
+        cmocka_unit_test(pieces_in_memory_are_as_in_a_folder),
         cmocka_unit_test(the_embedded_model_s_tokenizers),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);

@@ -7,14 +7,14 @@ import re
 
 import gguf
 import torch
-from diffusers import (AuraFlowTransformer2DModel, AutoencoderKL, FluxTransformer2DModel, Lumina2Transformer2DModel,
-                       SD3Transformer2DModel, UNet2DConditionModel)
+from diffusers import (AuraFlowTransformer2DModel, AutoencoderKL, FluxTransformer2DModel, HunyuanDiT2DModel,
+                       Lumina2Transformer2DModel, SD3Transformer2DModel, UNet2DConditionModel)
 from diffusers.loaders import single_file_utils as reference
 from safetensors.torch import save_file
-from transformers import (CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, Gemma2Config, Gemma2Model, T5Config,
+from transformers import (BertConfig, BertModel, CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, Gemma2Config, Gemma2Model, T5Config,
                           T5EncoderModel, UMT5Config, UMT5EncoderModel)
 
-from common import fresh_folder, redraw, report
+from common import FIXTURES, fresh_folder, redraw, report
 
 LAYERS = 2
 VAE = dict(block_out_channels=(8, 16), layers_per_block=1, norm_num_groups=8, latent_channels=4,
@@ -235,6 +235,35 @@ def original_lumina2(model):
         for ours, theirs in LUMINA2.items():
             name = name.replace(ours, theirs)
         out[re.sub(r"(?<!ffn_)(?<!attention_)norm([12])\.", r"attention_norm\1.", name)] = value
+    return out
+
+
+HUNYUAN = {"pos_embed.proj": "x_embedder.proj", "text_embedder.linear_1": "mlp_t5.0", "text_embedder.linear_2": "mlp_t5.2",
+           "time_extra_emb.timestep_embedder.linear_1": "t_embedder.mlp.0", "norm1.linear": "default_modulation.1",
+           "time_extra_emb.timestep_embedder.linear_2": "t_embedder.mlp.2", "time_extra_emb.extra_embedder.linear_1":
+           "extra_embedder.0", "time_extra_emb.extra_embedder.linear_2": "extra_embedder.2", "norm1.norm": "norm1",
+           "time_extra_emb.": "", "norm_out.linear": "final_layer.adaLN_modulation.1", "proj_out": "final_layer.linear",
+           ".norm_q": ".q_norm", ".norm_k": ".k_norm", "to_out.0": "out_proj", "attn2.to_q": "attn2.q_proj",
+           "ff.net.0.proj": "mlp.fc1", "ff.net.2": "mlp.fc2"}
+
+
+def original_hunyuan(model):
+    """What Diffusers' scripts/convert_hunyuandit_to_diffusers.py begins with. Tencent's class, strictly loaded with it,
+    gives the numbers of Diffusers' class to the bit."""
+    state, out, swap = model.state_dict(), {}, lambda x: torch.cat(x.chunk(2)[::-1])  # noqa: E731
+    for name, value in state.items():
+        if re.search(r"attn1\.to_[kv]|attn2\.to_v", name):
+            continue
+        if "attn1.to_q" in name:
+            value = torch.cat([state[name.replace("to_q", f"to_{x}")] for x in "qkv"])
+            name = name.replace("to_q", "Wqkv")
+        if "attn2.to_k" in name:
+            value = torch.cat([state[name.replace("to_k", f"to_{x}")] for x in "kv"])
+            name = name.replace("to_k", "kv_proj")
+        name = re.sub(r"\.norm([23])\.", lambda m: f".norm{5 - int(m[1])}.", name)
+        for ours, theirs in HUNYUAN.items():
+            name = name.replace(ours, theirs)
+        out[name] = swap(value) if "final_layer.adaLN" in name else value
     return out
 
 
@@ -468,6 +497,36 @@ def auraflow(folder, expected):
     save_whole(folder, expected, "auraflow_alone", [("", fal)], {"transformer": parts["transformer"]})
 
 
+HUNYUAN_KEYS = ["num_attention_heads", "attention_head_dim", "in_channels", "patch_size", "hidden_size", "num_layers",
+                "learn_sigma", "cross_attention_dim", "cross_attention_dim_t5", "pooled_projection_dim", "text_len",
+                "text_len_t5", "use_style_cond_and_image_meta_size", "activation_fn"]
+BERT_KEYS = ["vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
+             "max_position_embeddings", "type_vocab_size"]
+
+
+def hunyuan(folder, expected):
+    """As ComfyUI keeps 1.1: BERT without its pooler, mT5, its sentencepiece file; and the file of Tencent's folder."""
+    model = HunyuanDiT2DModel(num_attention_heads=2, attention_head_dim=8, in_channels=4, patch_size=2, sample_size=8,
+                              hidden_size=16, num_layers=4, mlp_ratio=2.3, cross_attention_dim=16, cross_attention_dim_t5=24,
+                              pooled_projection_dim=10, text_len=7, text_len_t5=9)
+    bert = BertModel(BertConfig(vocab_size=50, hidden_size=16, num_hidden_layers=2, num_attention_heads=4, intermediate_size=20,
+                                max_position_embeddings=9), add_pooling_layer=False)
+    t5 = T5EncoderModel(T5Config(vocab_size=50, d_model=24, d_kv=6, d_ff=28, num_layers=2, num_heads=3,
+                                 relative_attention_num_buckets=8, feed_forward_proj="gated-gelu"))
+    half(redraw(model, 22)), half(redraw(bert, 23)), half(redraw(t5, 24))
+    parts = {"transformer": describe(model, HUNYUAN_KEYS), "text_encoder": describe(bert, BERT_KEYS),
+             "text_encoder_2": describe(t5, T5_KEYS)}
+    words = {f"bert.{k}": v.half() for k, v in bert.state_dict().items() if "position_ids" not in k}
+    tied = {k: v.half() for k, v in t5.state_dict().items() if k != "encoder.embed_tokens.weight"}
+    pieces = (FIXTURES / "tokenizers" / "folders" / "t5_old" / "spiece.model").read_bytes()
+    save_whole(folder, expected, "hunyuan_all", [
+        ("model.diffusion_model.", {k: v.half() for k, v in original_hunyuan(model).items()}),
+        ("text_encoders.hydit_clip.transformer.", words), ("text_encoders.mt5xl.transformer.", tied),
+        ("text_encoders.mt5xl.", {"spiece_model": torch.frombuffer(bytearray(pieces), dtype=torch.uint8)})], parts)
+    tiny = HunyuanDiT2DModel.from_pretrained(FIXTURES / "pipelines" / "hunyuan_tiny_1_2" / "transformer", torch_dtype=torch.bfloat16)
+    torch.save({k: v.clone() for k, v in original_hunyuan(tiny).items()}, folder / "hunyuan_tiny_1_2.pt")
+
+
 if __name__ == "__main__":
     folder = fresh_folder("checkpoints", "single")
     expected = {}
@@ -483,5 +542,6 @@ if __name__ == "__main__":
     lumina2(folder, expected)
     sd3(folder, expected)
     auraflow(folder, expected)
+    hunyuan(folder, expected)
     (folder / "expected.json").write_text(json.dumps(expected, separators=(",", ":")) + "\n")
     report(folder)

@@ -73,6 +73,20 @@ typedef struct family {
         "\"tokenizer\":[\"transformers\",\"LlamaTokenizerFast\"],"        \
         "\"transformer\":[\"diffusers\",\"AuraFlowTransformer2DModel\"]," \
         "\"scheduler\":[\"diffusers\",\"FlowMatchEulerDiscreteScheduler\"]"
+#define HUNYUAN_INDEX                                                                       \
+    VAE "\"text_encoder\":[\"transformers\",\"BertModel\"],"                                \
+        "\"tokenizer\":[\"transformers\",\"BertTokenizer\"],"                               \
+        "\"text_encoder_2\":[\"transformers\",\"T5EncoderModel\"],"                         \
+        "\"tokenizer_2\":[\"transformers\",\"T5Tokenizer\"],"                               \
+        "\"transformer\":[\"diffusers\",\"HunyuanDiT2DModel\"]," SCHEDULER("DDPMScheduler") \
+            CHECKERS
+#define DDPM(beta_end)                                                                      \
+    "\"_class_name\":\"DDPMScheduler\",\"beta_start\":0.00085,\"beta_end\":" beta_end       \
+    ",\"beta_schedule\":\"scaled_linear\",\"clip_sample\":false,\"clip_sample_range\":1.0," \
+    "\"dynamic_thresholding_ratio\":0.995,\"num_train_timesteps\":1000,"                    \
+    "\"prediction_type\":\"v_prediction\",\"rescale_betas_zero_snr\":false,"                \
+    "\"sample_max_value\":1.0,\"steps_offset\":1,\"thresholding\":false,"                   \
+    "\"timestep_spacing\":\"leading\",\"trained_betas\":null,\"variance_type\":\"fixed_small\""
 #define FLOW(shift, dynamic)                                                          \
     "\"_class_name\":\"FlowMatchEulerDiscreteScheduler\",\"base_image_seq_len\":256," \
     "\"base_shift\":0.5,\"max_image_seq_len\":4096,\"max_shift\":1.15,"               \
@@ -93,7 +107,9 @@ enum {
     FLUX_CONTROL,
     LUMINA2,
     SD3,
-    AURAFLOW
+    AURAFLOW,
+    HUNYUAN_1,
+    HUNYUAN_1_2
 };
 
 static const family families[] = {
@@ -234,6 +250,24 @@ static const family families[] = {
                   0.13025,
                   0,
                   {NULL}},
+    [HUNYUAN_1] = {"HunyuanDiT 1.0, 1.1",
+                   "HunyuanDiTPipeline",
+                   HUNYUAN_INDEX,
+                   DDPM("0.03"),
+                   128,
+                   512,
+                   0.13025,
+                   0,
+                   {NULL}},
+    [HUNYUAN_1_2] = {"HunyuanDiT 1.2",
+                     "HunyuanDiTPipeline",
+                     HUNYUAN_INDEX,
+                     DDPM("0.018"),
+                     128,
+                     512,
+                     0.13025,
+                     0,
+                     {NULL}},
 };
 
 /* ---- where networks are in a file */
@@ -256,6 +290,11 @@ static const struct place {
     {AT_PART_AURAFLOW, "model.diffusion_model.", "transformer"},
     {AT_PART_AURAFLOW, "model.", "transformer"},
     {AT_PART_AURAFLOW, "", "transformer"},
+    {AT_PART_HUNYUAN, "model.diffusion_model.", "transformer"},
+    {AT_PART_HUNYUAN, "model.", "transformer"},
+    {AT_PART_HUNYUAN, "ema.", "transformer"},
+    {AT_PART_HUNYUAN, "module.", "transformer"},
+    {AT_PART_HUNYUAN, "", "transformer"},
     {AT_PART_VAE, "first_stage_model.", "vae"},
     {AT_PART_VAE, "vae.", "vae"},
     {AT_PART_VAE, "", "vae"},
@@ -273,7 +312,10 @@ static const struct place {
     {AT_PART_T5, "text_encoders.t5xxl.transformer.", "text_encoder_2"},
     {AT_PART_UMT5, "text_encoders.pile_t5xl.transformer.", "text_encoder"},
     {AT_PART_UMT5, "", "text_encoder"},
+    {AT_PART_T5, "text_encoders.mt5xl.transformer.", "text_encoder_2"},
     {AT_PART_T5, "", "text_encoder_2"},
+    {AT_PART_BERT, "text_encoders.hydit_clip.transformer.", "text_encoder"},
+    {AT_PART_BERT, "", "text_encoder"},
     {AT_PART_GEMMA2, "text_encoders.gemma2_2b.transformer.", "text_encoder"},
     {AT_PART_GEMMA2, "", "text_encoder"},
     {AT_PART_WHISPER, "", "whisper"},
@@ -292,6 +334,8 @@ static const char *const class_names[AT_PART_KINDS] = {
     [AT_PART_SD3] = "SD3Transformer2DModel",
     [AT_PART_AURAFLOW] = "AuraFlowTransformer2DModel",
     [AT_PART_UMT5] = "UMT5EncoderModel",
+    [AT_PART_HUNYUAN] = "HunyuanDiT2DModel",
+    [AT_PART_BERT] = "BertModel",
     [AT_PART_WHISPER] = "WhisperForConditionalGeneration",
 };
 
@@ -380,6 +424,12 @@ static const family *flux_family(const at_weights *w)
     return &families[guided ? FLUX_DEV : FLUX_SCHNELL];
 }
 
+static const family *hunyuan_family(const at_weights *w)
+{
+    bool styled = at_part_find(w, "", "time_extra_emb.style_embedder.weight");
+    return &families[styled ? HUNYUAN_1 : HUNYUAN_1_2];
+}
+
 /* By the text encoders beside it, or else by what a lone UNet takes. */
 static const family *unet_family(const reader *r, const at_weights *unet)
 {
@@ -411,6 +461,7 @@ static bool choose_family(reader *r)
     r->family = lumina                     ? &families[LUMINA2]
                 : kind == AT_PART_SD3      ? &families[SD3]
                 : kind == AT_PART_AURAFLOW ? &families[AURAFLOW]
+                : kind == AT_PART_HUNYUAN  ? hunyuan_family(flux->weights)
                 : flux                     ? flux_family(flux->weights)
                 : unet                     ? unet_family(r, unet->weights)
                                            : NULL;
@@ -555,6 +606,41 @@ static void write_index(reader *r)
     memcpy(l->tokenizers, r->family->tokenizers, sizeof l->tokenizers);
 }
 
+/* ---- tokenizers: ComfyUI keeps sentencepiece's file beside the text encoder, as bytes */
+
+static const struct {
+    const char *name, *encoder, *part, *class_name, *config;
+} pieces[] = {
+    {"text_encoders.mt5xl.spiece_model", "T5EncoderModel", "tokenizer_2", "T5Tokenizer",
+     "{\"tokenizer_class\":\"T5Tokenizer\",\"extra_ids\":0}"},
+    {"text_encoders.spiece_model", "Gemma2Model", "tokenizer", "GemmaTokenizer",
+     "{\"tokenizer_class\":\"GemmaTokenizer\",\"add_bos_token\":true}"},
+    {"spiece_model", "Gemma2Model", "tokenizer", "GemmaTokenizer",
+     "{\"tokenizer_class\":\"GemmaTokenizer\",\"add_bos_token\":true}"},
+};
+
+static bool has_class(const at_layout *l, const char *class_name)
+{
+    for (int i = 0; i < l->networks; i++)
+        if (strcmp(l->parts[i].class_name, class_name) == 0) return true;
+    return false;
+}
+
+static void find_tokenizers(reader *r)
+{
+    at_layout *l = r->layout;
+    for (size_t i = 0; i < AT_COUNT(pieces) && l->count < AT_LAYOUT_PARTS && at_ok(r->cx); i++) {
+        const at_weight *w = at_weights_find(r->weights, pieces[i].name);
+        if (!w || w->dims != 1 || !has_class(l, pieces[i].encoder)) continue;
+        at_layout_part *part = &l->parts[l->count++];
+        snprintf(part->name, sizeof part->name, "%s", pieces[i].part);
+        part->class_name = pieces[i].class_name;
+        part->config = parse(r->cx, pieces[i].config, pieces[i].name);
+        part->weights = at_weights_derive(r->cx, r->weights);
+        if (part->weights) at_weights_add(r->cx, part->weights, AT_LAYOUT_PIECES, w, NULL);
+    }
+}
+
 /* ---- the whole */
 
 /* Beside the networks: what training leaves behind, and what can be computed. */
@@ -584,6 +670,7 @@ at_layout *at_layout_of(at_context *cx, at_weights *weights)
     if (!l) return NULL;
     reader r = {.cx = cx, .weights = weights, .layout = l};
     find_parts(&r);
+    l->networks = l->count;
     bool fine = l->count && rename_parts(&r) && choose_family(&r);
     if (fine && r.family) {
         choose_prediction(&r);
@@ -595,8 +682,9 @@ at_layout *at_layout_of(at_context *cx, at_weights *weights)
     for (int i = 0; fine && i < l->count && at_ok(cx); i++) l->parts[i].config = config_of(&r, i);
     if (fine && at_ok(cx)) {
         count_unused(&r);
-        return l;
+        find_tokenizers(&r);
     }
+    if (fine && at_ok(cx)) return l;
     at_layout_free(l);
     return NULL;
 }
@@ -607,6 +695,7 @@ void at_layout_free(at_layout *layout)
     for (int i = 0; i < layout->count; i++) {
         cJSON_Delete(layout->parts[i].config);
         at_weights_free(layout->parts[i].weights);
+        at_free(layout->parts[i].folder);
     }
     cJSON_Delete(layout->index);
     cJSON_Delete(layout->scheduler);

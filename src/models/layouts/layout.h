@@ -1,6 +1,6 @@
-/* Checkpoints that come as one file: which family they are of, by their tensors and metadata, and
-   their networks as the classes want them, with the configuration that the shapes tell. A family is
-   a row of the table in layout.c. */
+/* Checkpoints that come as one file, or in their makers' folders: which family they are of, by
+   their tensors and metadata, and their networks as the classes want them, with the configuration
+   that the shapes tell. A family is a row of the table in layout.c. */
 #ifndef AT_LAYOUT_H
 #define AT_LAYOUT_H
 
@@ -10,11 +10,15 @@
 typedef struct at_layout_part {
     char name[32];          /* "unet", as model_index.json calls it */
     const char *class_name; /* "UNet2DConditionModel" */
-    cJSON *config;          /* as config.json */
-    at_weights *weights;    /* under the class's names; the layout's own holding */
+    cJSON *config;          /* as config.json; of a tokenizer, tokenizer_config.json */
+    at_weights *weights; /* under the class's names; the layout's own holding. Of a tokenizer, its
+                            sentencepiece file as the tensor AT_LAYOUT_PIECES */
+    char *folder;        /* of a tokenizer, where it has one; else NULL */
 } at_layout_part;
 
-enum { AT_LAYOUT_PARTS = 6 };
+#define AT_LAYOUT_PIECES "spiece_model"
+
+enum { AT_LAYOUT_PARTS = 8 };
 
 typedef struct at_layout {
     const char *family;   /* "Stable Diffusion XL" */
@@ -24,13 +28,22 @@ typedef struct at_layout {
     cJSON *index;         /* as model_index.json */
     cJSON *scheduler;     /* as scheduler_config.json */
     const char *tokenizers[2]; /* folders of at_share_find for tokenizer, tokenizer_2, or NULL */
-    at_layout_part parts[AT_LAYOUT_PARTS];
-    int count;
+    at_layout_part parts[AT_LAYOUT_PARTS]; /* networks, then tokenizers that the model brings */
+    int networks, count;
     int64_t unused; /* tensors that no part takes */
 } at_layout;
 
 /* What a set of weights is: NULL without an error where no family is recognised. */
 at_layout *at_layout_of(at_context *cx, at_weights *weights);
+
+/* The same of a file, or of a folder as at_layout_is_folder knows them, with what lies in it. NULL
+   and the error where it is of no known family. */
+at_layout *at_layout_open(at_context *cx, const char *path);
+
+/* Tencent's t2i folder of HunyuanDiT, or the one above it: model/pytorch_model_ema.pt, _module or
+   _distill, beside clip_text_encoder, mt5, tokenizer and sdxl-vae-fp16-fix. */
+bool at_layout_is_folder(at_context *cx, const char *path);
+
 void at_layout_free(at_layout *layout); /* NULL is fine */
 
 at_layout_part *at_layout_find(at_layout *layout, const char *name);

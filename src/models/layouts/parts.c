@@ -1,6 +1,7 @@
 #include "models/layouts/parts.h"
 #include "models/layouts/autoencoder_tiny.h"
 #include "models/layouts/flux.h"
+#include "models/layouts/hunyuan.h"
 #include "models/layouts/lumina2.h"
 #include "models/layouts/mmdit.h"
 #include "models/layouts/stable_diffusion.h"
@@ -128,6 +129,10 @@ const at_part_form at_part_forms[] = {
     {AT_PART_AURAFLOW, "double_layers.0.attn.w2q.weight", at_names_auraflow},
     {AT_PART_AURAFLOW, "single_layers.0.modCX.1.weight", at_names_auraflow},
     {AT_PART_AURAFLOW, "register_tokens", name_same},
+    {AT_PART_HUNYUAN, "mlp_t5.0.weight", at_names_hunyuan},
+    {AT_PART_HUNYUAN, "time_extra_emb.pooler.positional_embedding", name_same},
+    {AT_PART_BERT, "bert.embeddings.word_embeddings.weight", at_names_bert},
+    {AT_PART_BERT, "embeddings.word_embeddings.weight", name_same},
     {AT_PART_WHISPER, "decoder/layer_0/attention/linear_1/weight", at_names_whisper_ctranslate2},
     {AT_PART_WHISPER, "decoder.blocks.0.cross_attn.key.weight", at_names_whisper_openai},
     {AT_PART_KINDS, NULL, NULL},
@@ -569,6 +574,65 @@ static cJSON *auraflow_config(const at_weights *w, const at_part_hint *hint)
     return json;
 }
 
+/* Pictures of 128 latents a side, as published. */
+static cJSON *hunyuan_config(const at_weights *w, const at_part_hint *hint)
+{
+    (void)hint;
+    cJSON *json = cJSON_CreateObject();
+    int64_t dim = at_part_size(w, 0, "pos_embed.proj.weight");
+    int64_t in = at_part_size(w, 1, "pos_embed.proj.weight");
+    int64_t patch = at_part_size(w, 2, "pos_embed.proj.weight");
+    int64_t head = at_part_size(w, 0, "blocks.0.attn1.norm_q.weight");
+    int64_t inner = at_part_size(w, 1, "blocks.0.ff.net.2.weight");
+    int64_t pieces = at_part_size(w, 0, "time_extra_emb.pooler.positional_embedding") - 1;
+    cJSON_AddStringToObject(json, "_class_name", "HunyuanDiT2DModel");
+    cJSON_AddStringToObject(json, "activation_fn", "gelu-approximate");
+    add_int(json, "num_attention_heads", head ? dim / head : 0);
+    add_int(json, "attention_head_dim", head);
+    add_int(json, "hidden_size", dim);
+    add_int(json, "in_channels", in);
+    add_int(json, "patch_size", patch);
+    add_int(json, "sample_size", 128);
+    add_int(json, "num_layers", count_layers(w, "blocks", "norm1.linear"));
+    if (dim) /* the reference cuts the product down to a whole number */
+        cJSON_AddNumberToObject(json, "mlp_ratio", ((double)inner + 0.5) / (double)dim);
+    cJSON_AddBoolToObject(json, "learn_sigma",
+                          at_part_size(w, 0, "proj_out.weight") != in * patch * patch);
+    add_int(json, "cross_attention_dim", at_part_size(w, 1, "blocks.0.attn2.to_k.weight"));
+    add_int(json, "cross_attention_dim_t5", at_part_size(w, 1, "text_embedder.linear_1.weight"));
+    add_int(json, "pooled_projection_dim",
+            at_part_size(w, 0, "time_extra_emb.pooler.c_proj.weight"));
+    add_int(json, "text_len", at_part_size(w, 0, "text_embedding_padding") - pieces);
+    add_int(json, "text_len_t5", pieces);
+    cJSON_AddBoolToObject(json, "use_style_cond_and_image_meta_size",
+                          at_part_find(w, "", "time_extra_emb.style_embedder.weight") != NULL);
+    return json;
+}
+
+/* Heads have 64 channels, as published. */
+static cJSON *bert_config(const at_weights *w, const at_part_hint *hint)
+{
+    (void)hint;
+    cJSON *json = cJSON_CreateObject();
+    int64_t width = at_part_size(w, 1, "embeddings.word_embeddings.weight"), layers = 0;
+    while (layers < MOST &&
+           at_part_find(w, "", "encoder.layer.%d.output.dense.weight", (int)layers))
+        layers++;
+    cJSON_AddStringToObject(json, "model_type", "bert");
+    add_int(json, "vocab_size", at_part_size(w, 0, "embeddings.word_embeddings.weight"));
+    add_int(json, "hidden_size", width);
+    add_int(json, "num_hidden_layers", layers);
+    add_int(json, "num_attention_heads", heads_of(width, 64, 4));
+    add_int(json, "intermediate_size",
+            at_part_size(w, 0, "encoder.layer.0.intermediate.dense.weight"));
+    add_int(json, "max_position_embeddings",
+            at_part_size(w, 0, "embeddings.position_embeddings.weight"));
+    add_int(json, "type_vocab_size", at_part_size(w, 0, "embeddings.token_type_embeddings.weight"));
+    cJSON_AddBoolToObject(json, "add_pooling_layer",
+                          at_part_find(w, "", "pooler.dense.weight") != NULL);
+    return json;
+}
+
 cJSON *at_part_config(at_context *cx, at_part_kind kind, const at_weights *weights,
                       const at_part_hint *hint)
 {
@@ -579,7 +643,8 @@ cJSON *at_part_config(at_context *cx, at_part_kind kind, const at_weights *weigh
         [AT_PART_SD3] = sd3_config,          [AT_PART_AURAFLOW] = auraflow_config,
         [AT_PART_UMT5] = t5_config,          [AT_PART_LUMINA2] = lumina2_config,
         [AT_PART_GEMMA2] = gemma2_config,    [AT_PART_WHISPER] = at_whisper_config,
-        [AT_PART_TINY_VAE] = at_tiny_config,
+        [AT_PART_TINY_VAE] = at_tiny_config, [AT_PART_HUNYUAN] = hunyuan_config,
+        [AT_PART_BERT] = bert_config,
     };
     cJSON *json = at_ok(cx) ? makers[kind](weights, hint) : NULL;
     if (at_ok(cx) && !json) at_fail(cx, AT_ERROR_MEMORY, "out of memory");

@@ -19,6 +19,8 @@ typedef enum at_part_kind {
     AT_PART_SD3,
     AT_PART_AURAFLOW,
     AT_PART_UMT5,
+    AT_PART_HUNYUAN,
+    AT_PART_BERT,
     AT_PART_WHISPER,
     AT_PART_KINDS
 } at_part_kind;

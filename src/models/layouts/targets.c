@@ -10,6 +10,8 @@
 #define SD3 "joint_blocks.0.x_block.attn.qkv.weight"
 #define AURAFLOW "single_layers.0.modCX.1.weight"
 #define UMT5 "encoder.block.1.layer.0.SelfAttention.relative_attention_bias.weight"
+#define HUNYUAN "mlp_t5.0.weight"
+#define BERT "bert.embeddings.word_embeddings.weight"
 #define LUMINA2 "layers.0.attention.qkv.weight"
 #define GEMMA2 "model.layers.0.pre_feedforward_layernorm.weight"
 
@@ -36,6 +38,10 @@ static const at_layout_target targets[] = {
     {"AuraFlow", "transformer", "model.diffusion_model.", AURAFLOW},
     {"AuraFlow", "vae", "vae.", VAE},
     {"AuraFlow", "text_encoder", "text_encoders.pile_t5xl.transformer.", UMT5},
+    {"HunyuanDiT", "transformer", "model.diffusion_model.", HUNYUAN},
+    {"HunyuanDiT", "vae", "vae.", VAE},
+    {"HunyuanDiT", "text_encoder", "text_encoders.hydit_clip.transformer.", BERT},
+    {"HunyuanDiT", "text_encoder_2", "text_encoders.mt5xl.transformer.", T5},
     {"Lumina2", "transformer", "model.diffusion_model.", LUMINA2},
     {"Lumina2", "vae", "vae.", VAE},
     {"Lumina2", "text_encoder", "text_encoders.gemma2_2b.transformer.", GEMMA2},
@@ -51,6 +57,19 @@ const at_layout_target *at_layout_target_of(const char *pipeline, const char *co
             (!t->alone || alone))
             return t;
     }
+    return NULL;
+}
+
+const at_layout_pieces *at_layout_pieces_of(const char *pipeline, const char *component)
+{
+    static const at_layout_pieces all[] = {
+        {"HunyuanDiT", "tokenizer_2", "spiece.model", "text_encoders.mt5xl.spiece_model"},
+        {"Lumina2", "tokenizer", "tokenizer.model", "text_encoders.spiece_model"},
+    };
+    for (size_t i = 0; i < AT_COUNT(all); i++)
+        if (strncmp(pipeline, all[i].pipeline, strlen(all[i].pipeline)) == 0 &&
+            strcmp(component, all[i].component) == 0)
+            return &all[i];
     return NULL;
 }
 
@@ -70,6 +89,7 @@ const char *at_layout_architecture(const char *class_name)
         {"Flux", "flux"},
         {"SD3", "sd3"},
         {"AuraFlow", "aura"},
+        {"HunyuanDiT", "hydit"},
         {"Lumina2", "lumina2"},
         {"T5", "t5encoder"},
     };

@@ -16,6 +16,15 @@ typedef struct at_layout_target {
 /* NULL: the pipeline has no single-file layout with such a component. */
 const at_layout_target *at_layout_target_of(const char *pipeline, const char *component,
                                             bool open_clip, bool alone);
+
+/* The sentencepiece file of a tokenizer's folder, and its name in the file. */
+typedef struct at_layout_pieces {
+    const char *pipeline, *component;
+    const char *file; /* "spiece.model" */
+    const char *name;
+} at_layout_pieces;
+
+const at_layout_pieces *at_layout_pieces_of(const char *pipeline, const char *component);
 const at_part_form *at_layout_target_form(const at_layout_target *target);
 
 /* general.architecture of GGUF for a pipeline's or a network's class. */

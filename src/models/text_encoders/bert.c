@@ -5,7 +5,7 @@ typedef struct bert_config {
     int64_t vocabulary, width, inner, positions, types;
     int layers, heads;
     at_activation activation;
-    bool causal;
+    bool causal, pooled;
     double eps;
 } bert_config;
 
@@ -81,8 +81,10 @@ at_bert_output at_bert_forward(at_context *cx, const at_module *module, const at
         at_scope_keep(cx, s, &x, &mask, NULL);
     }
     out.last_hidden_state = x;
-    at_tensor *first = at_view(cx, at_slice(cx, x, 1, 0, 1), B, m->config.width);
-    out.pooler_output = at_project_act(cx, &m->pooler_dense, first, AT_TANH);
+    if (m->config.pooled) {
+        at_tensor *first = at_view(cx, at_slice(cx, x, 1, 0, 1), B, m->config.width);
+        out.pooler_output = at_project_act(cx, &m->pooler_dense, first, AT_TANH);
+    }
     at_scope_end(cx, s, &out.last_hidden_state, &out.pooler_output, NULL);
     return out;
 }
@@ -114,7 +116,7 @@ static void bind(at_binder *b, at_module *module)
                       c->width);
     at_bind_layer_norm(b, "embeddings.LayerNorm", &m->embeddings_norm, c->width, c->eps);
     AT_BIND_LIST(b, "encoder.layer", c->layers, bind_layer, m->layers, c);
-    at_bind_linear(b, "pooler.dense", &m->pooler_dense, c->width, c->width, AT_BIAS);
+    if (c->pooled) at_bind_linear(b, "pooler.dense", &m->pooler_dense, c->width, c->width, AT_BIAS);
 }
 
 static void configure(at_context *cx, at_config *k, at_module *module)
@@ -127,6 +129,7 @@ static void configure(at_context *cx, at_config *k, at_module *module)
         "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers",
         "pooler_size_per_head", "pooler_type", NULL};
     c->causal = at_config_bool(cx, k, "is_decoder", false);
+    c->pooled = at_config_bool(cx, k, "add_pooling_layer", true); /* an argument of the class */
     at_config_expect_bool(cx, k, "add_cross_attention", false, false);
     at_config_expect_text(cx, k, "position_embedding_type", "absolute", "absolute");
     at_config_ignore_hf(k);
