@@ -17,10 +17,14 @@ bool at_latent_settle(at_context *cx, at_generate_options *o, const at_latent_de
     if (!o->max_sequence_length) o->max_sequence_length = d->tokens;
     if (!o->has_guidance) o->guidance = d->guidance;
     o->has_guidance = true;
-    o->width -= o->width % d->unit;
-    o->height -= o->height % d->unit;
-    if (o->width <= 0 || o->height <= 0)
+    int width = o->width - o->width % d->unit, height = o->height - o->height % d->unit;
+    if (width <= 0 || height <= 0)
         return at_fail_false(cx, AT_ERROR_ARGUMENT, "size: a side is below %d pixels", d->unit);
+    if (width != o->width || height != o->height)
+        at_log(cx, AT_LOG_WARNING, "size: %d x %d, since this model takes multiples of %d", width,
+               height, d->unit);
+    o->width = width;
+    o->height = height;
     if (o->count < 0 || o->steps < 0)
         return at_fail_false(cx, AT_ERROR_ARGUMENT, "%d pictures of %d steps", o->count, o->steps);
     if (o->max_sequence_length < 0 || o->max_sequence_length > d->most_tokens)

@@ -76,6 +76,10 @@ generate --latents l.safetensors -q -o n.png "a red heart" || fail "noise from a
 generate --latents again.png -q -o bad.png x 2>err && fail "noise from a picture"
 [ ! -e bad.png ] || fail "bad.png is there"
 
+# Sides that the model cannot have are rounded down, and not in silence.
+generate -W 33 -o odd.png x 2>err || fail "a width of 33"
+grep -q '^atelier: warning: size: 32 x 48, since this model takes multiples of ' err || fail "33: $(cat err)"
+
 # What a model cannot do: exit code 1, a line that says why, no file.
 mkdir work && cd work && ln -s ../tiny tiny || exit 1
 generate -W 1 -o x.png x 2>../err && fail "a width of 1"
