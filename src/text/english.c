@@ -1,13 +1,14 @@
 /* English words to phonemes, from the end of a text to its beginning, since how a word sounds
    depends on what follows: misaki's en.py without its tagger, of which the few words before a word
    stand in. */
-#include "text/english_numbers.h"
+#include "text/english_tokens.h"
 #include "text/espeak.h"
 #include "text/pieces_of_speech.h"
 #include "text/unicode.h"
 #include <ctype.h>
 #include <math.h>
 #include <string.h>
+#include <strings.h>
 
 enum { MOST_PARTS = 64, PART = 112 };
 
@@ -15,41 +16,8 @@ typedef struct speaker {
     at_context *cx;
     const at_lexicon *lexicon;
     bool british;
+    at_text *missed; /* words that nothing can be said for */
 } speaker;
-
-static const char *const abbreviations[][2] = {
-    {"St", "Saint"},        {"Mt", "Mount"},
-    {"Prof", "Professor"},  {"Gen", "General"},
-    {"Sen", "Senator"},     {"Rep", "Representative"},
-    {"Gov", "Governor"},    {"Capt", "Captain"},
-    {"Lt", "Lieutenant"},   {"Col", "Colonel"},
-    {"Sgt", "Sergeant"},    {"Rev", "Reverend"},
-    {"Hon", "Honorable"},   {"Jr", "Junior"},
-    {"Sr", "Senior"},       {"Inc", "Incorporated"},
-    {"Ltd", "Limited"},     {"Corp", "Corporation"},
-    {"Co", "Company"},      {"Dept", "Department"},
-    {"dept", "department"}, {"approx", "approximately"},
-    {"est", "established"}, {"vol", "volume"},
-    {"Vol", "Volume"},      {"fig", "figure"},
-    {"Fig", "Figure"},      {"Jan", "January"},
-    {"Feb", "February"},    {"Mar", "March"},
-    {"Apr", "April"},       {"Jun", "June"},
-    {"Jul", "July"},        {"Aug", "August"},
-    {"Sept", "September"},  {"Sep", "September"},
-    {"Oct", "October"},     {"Nov", "November"},
-    {"Dec", "December"},    {"vs", "versus"},
-    {"Ave", "Avenue"},      {"Blvd", "Boulevard"},
-    {"Rd", "Road"},         {"e.g", "for example"},
-    {"i.e", "that is"},     {"E.g", "For example"},
-    {"I.e", "That is"},
-};
-
-const char *at_english_abbreviation(const char *word)
-{
-    for (size_t i = 0; i < AT_COUNT(abbreviations); i++)
-        if (strcmp(word, abbreviations[i][0]) == 0) return abbreviations[i][1];
-    return NULL;
-}
 
 /* ---- what the words before let expect */
 
@@ -70,11 +38,29 @@ static const char *tag_after(const char *before)
     static const char *const nouns[] = {
         "the",  "a",  "an",   "my", "your", "his",   "her", "its",     "our",   "their", "this",
         "that", "of", "some", "no", "each", "every", "any", "another", "these", "those", NULL};
+    static const char *const auxiliaries[] = {"have", "has",  "had",   "is", "are", "was",
+                                              "were", "been", "being", "be", NULL};
     char small[16];
     size_t n = before ? strlen(before) : 0;
     if (!n || n >= sizeof small) return NULL;
     for (size_t i = 0; i <= n; i++) small[i] = (char)tolower((unsigned char)before[i]);
-    return is_listed(small, verbs) ? "VERB" : is_listed(small, nouns) ? "NOUN" : NULL;
+    return is_listed(small, verbs)         ? "VERB"
+           : is_listed(small, nouns)       ? "NOUN"
+           : is_listed(small, auxiliaries) ? "VBN"
+                                           : NULL;
+}
+
+/* "that" points at something, and is stressed, behind these words and before those. */
+static bool points(const char *that, const char *before, const char *next)
+{
+    static const char *const behind[] = {"of",   "in",  "like", "for",    "as",  "at",
+                                         "with", "by",  "from", "about",  "on",  "after",
+                                         "do",   "all", "than", "before", "and", NULL};
+    static const char *const ahead[] = {"time",  "way",  "which", "of", "day", "kind", "sort",
+                                        "night", "year", ".",     "!",  "?",   NULL};
+    if (strncasecmp(that, "that", 4) != 0 || (that[4] && strcmp(that + 4, "'s") != 0)) return false;
+    return that[0] == 'T' || that[4] || (before && is_listed(before, behind)) ||
+           (next && is_listed(next, ahead));
 }
 
 static at_next_sound sound_after(const at_sounds *s, at_next_sound before)
@@ -106,39 +92,57 @@ static double stress_of(const char *word)
     return !any ? NAN : is_upper_word(word) ? 2 : 0.5;
 }
 
-/* Several plain words with spaces between, last to first. */
-static void say_phrase(const speaker *e, const char *phrase, at_word_context context,
-                       at_sounds *out)
+static void say_word(const speaker *e, const char *word, const at_word_context *c, at_sounds *out);
+
+/* Several plain words with spaces between, last to first; a comma behind one is a pause. */
+static void say_words(const speaker *e, const char *phrase, at_word_context context, at_sounds *out)
 {
-    char words[512], *last;
-    at_sounds word, all;
-    at_sounds_none(out);
-    if (strlen(phrase) >= sizeof words) return;
-    strcpy(words, phrase);
-    all.count = 0;
+    char *words = at_copy_text(e->cx, phrase), *last;
+    at_sounds word;
+    out->count = 0;
     do {
-        last = strrchr(words, ' ');
-        const char *one = last ? last + 1 : words;
-        at_lexicon_say(e->lexicon, one, strcmp(one, "point") == 0 ? -2 : stress_of(one), &context,
-                       &word);
-        if (word.count < 0) return;
+        last = words ? strrchr(words, ' ') : NULL;
+        char *one = last ? last + 1 : words;
+        size_t n = one ? strlen(one) : 0;
+        bool pause = n > 1 && one[n - 1] == ',';
+        if (pause) one[n - 1] = 0;
+        char *sounds = n ? strstr(one, "/ə") : NULL; /* "hundred/ən" */
+        if (sounds) *sounds++ = 0;
+        n = n ? strlen(one) : 0;
+        if (pause) context.next = AT_NEXT_NOTHING;
+        at_sounds_none(&word);
+        if (n && strcmp(one, "point") == 0)
+            at_lexicon_say(e->lexicon, one, -2, &context, &word);
+        else if (n && strcmp(one, "A") == 0)
+            at_lexicon_spell(e->lexicon, one, &word);
+        else if (n)
+            say_word(e, one, &context, &word);
+        for (const char *at = sounds; at && *at; at += at_utf8_size((unsigned char)*at)) {
+            size_t size;
+            at_sounds_add_code(&word, at_utf8_next(at, &size));
+        }
         context.next = sound_after(&word, context.next);
-        if (all.count) at_sounds_add_code(&word, ' ');
-        at_sounds_add(&word, &all);
-        all = word;
+        if (pause) at_sounds_add_code(&word, ',');
+        if (out->count && word.count > 0) at_sounds_add_code(&word, ' ');
+        at_sounds_add(&word, out);
+        *out = word;
         if (last) *last = 0;
     } while (last);
-    *out = all;
+    at_free(words);
 }
 
-static void say_number(const speaker *e, const char *token, const at_word_context *c,
-                       at_sounds *out)
+/* What is written shorter than said: a number, a sign. */
+static void say_token(const speaker *e, const char *token, const at_word_context *c, at_sounds *out)
 {
     at_text words = {0};
+    const char *symbol = at_english_symbol(token);
     at_sounds_none(out);
     bool begins = isdigit((unsigned char)*token) || strchr("-.#$", *token) || (*token & 0x80);
-    if (*token && begins && at_add_spoken_number(e->cx, &words, token, !e->british) && words.size)
-        say_phrase(e, words.data, *c, out);
+    if (symbol)
+        say_words(e, symbol, *c, out);
+    else if (*token && begins && at_add_spoken_token(e->cx, &words, token, !e->british) &&
+             words.size)
+        say_words(e, words.data, *c, out);
     at_text_free(&words);
 }
 
@@ -195,11 +199,12 @@ static bool is_silent(const char *text)
 static void say_whole(const speaker *e, const char *word, const at_word_context *c, at_sounds *out)
 {
     at_lexicon_say(e->lexicon, word, stress_of(word), c, out);
-    if (out->count < 0) say_number(e, word, c, out);
+    if (out->count < 0) say_token(e, word, c, out);
 }
 
-/* Finds the longest known stretches from the end on; false where one part has none. */
-static bool say_stretches(const speaker *e, part *parts, int count, at_word_context c)
+/* Finds the longest known stretches from the end on; false where one part has none. letters: an "a"
+   is one. */
+static bool say_stretches(const speaker *e, part *parts, int count, bool letters, at_word_context c)
 {
     for (int right = count; right > 0;) {
         int left = 0;
@@ -207,12 +212,20 @@ static bool say_stretches(const speaker *e, part *parts, int count, at_word_cont
             char whole[MOST_PARTS * 8] = "";
             for (int i = left; i < right; i++)
                 strncat(whole, parts[i].text, sizeof whole - strlen(whole) - 1);
-            say_whole(e, whole, &c, &parts[left].said);
+            if (letters && (strcmp(whole, "a") == 0 || strcmp(whole, "A") == 0))
+                at_lexicon_spell(e->lexicon, whole, &parts[left].said);
+            else if (!(left > 0 && *whole == '-'))
+                say_whole(e, whole, &c, &parts[left].said);
             if (parts[left].said.count >= 0) break;
         }
         if (left == right) {
-            if (!is_silent(parts[right - 1].text)) return false;
-            parts[--right].said.count = 0;
+            part *last = &parts[--right];
+            if (is_silent(last->text))
+                last->said.count = 0;
+            else if (strpbrk(last->text, "aeiouyAEIOUY") || !isalpha((unsigned char)*last->text))
+                return false;
+            else
+                at_lexicon_spell(e->lexicon, last->text, &last->said);
             continue;
         }
         for (int i = left + 1; i < right; i++) parts[i].said.count = 0;
@@ -266,20 +279,18 @@ static bool say_compound(const speaker *e, const char *word, const at_word_conte
 {
     part *parts = AT_NEW_ARRAY(e->cx, part, MOST_PARTS);
     int count = parts ? cut_parts(word, parts) : 0;
-    bool numbers = false, fine;
-    for (int i = 0; i < count; i++) { /* 5-10, 2024.com, a@b.c */
-        bool between = i > 0 && i + 1 < count;
-        if (between && strcmp(parts[i].text, "-") == 0 &&
-            isdigit((unsigned char)parts[i - 1].text[0]) &&
-            isdigit((unsigned char)parts[i + 1].text[0]))
-            strcpy(parts[i].text, "to"), numbers = true;
-        if (between && strcmp(parts[i].text, ".") == 0 && strlen(parts[i - 1].text) > 1)
-            strcpy(parts[i].text, "dot"), numbers = true;
-        if (strcmp(parts[i].text, "=") == 0) strcpy(parts[i].text, "equals"), numbers = true;
+    bool apart = are_apart(word), fine;
+    for (int i = 1; i + 1 < count; i++) /* 2024.com, node.js */
+        if (strcmp(parts[i].text, ".") == 0 && strlen(parts[i - 1].text) > 1)
+            strcpy(parts[i].text, "dot"), apart = true;
+    for (int i = 1; i + 1 < count; i++) { /* x^2 */
+        const char *power = parts[i + 1].text;
+        if (strcmp(parts[i].text, "^") != 0 || (strcmp(power, "2") && strcmp(power, "3"))) continue;
+        strcpy(parts[i].text, *power == '2' ? "squared" : "cubed");
+        strcpy(parts[i + 1].text, "-"); /* silent */
     }
-    fine = count > 1 && say_stretches(e, parts, count, *c);
+    fine = count > 1 && say_stretches(e, parts, count, apart, *c);
     if (fine) {
-        bool apart = numbers || are_apart(word);
         if (!apart) share_stress(parts, count);
         out->count = 0;
         for (int i = 0; i < count; i++) {
@@ -311,20 +322,9 @@ static bool has_sense(const char *word)
     return false;
 }
 
-static void say_word(const speaker *e, const char *word, const at_word_context *c, at_sounds *out,
-                     at_text *missed)
+static void say_word(const speaker *e, const char *word, const at_word_context *c, at_sounds *out)
 {
-    const char *meant = at_english_abbreviation(word);
-    size_t n = strlen(word);
-    char bare[PART];
-    at_sounds_none(out);
-    if (!meant && n > 1 && n < sizeof bare && word[n - 1] == '.') {
-        memcpy(bare, word, n - 1);
-        bare[n - 1] = 0;
-        meant = at_english_abbreviation(bare);
-    }
-    if (meant) say_phrase(e, meant, *c, out);
-    if (out->count < 0) say_whole(e, word, c, out);
+    say_whole(e, word, c, out);
     if (out->count < 0 && say_compound(e, word, c, out)) return;
     if (out->count >= 0) return;
     at_text said = {0};
@@ -336,42 +336,10 @@ static void say_word(const speaker *e, const char *word, const at_word_context *
     at_text_free(&said);
     if (out->count > 0) return;
     out->count = 0;
-    if (!is_silent(word)) at_text_print(e->cx, missed, "%s%s", missed->size ? " " : "", word);
+    if (!is_silent(word)) at_text_print(e->cx, e->missed, "%s%s", e->missed->size ? " " : "", word);
 }
 
 /* ---- all */
-
-/* "5 km", "$5 million", "3 %": the number is said with what follows it, which is then silent. */
-static bool take_unit(at_context *cx, at_speech_piece *number, at_speech_piece *unit)
-{
-    char token[PART];
-    at_text words = {0};
-    if (unit->is_mark || unit->phonemes || number->is_mark || number->phonemes) return false;
-    bool money = (unsigned char)number->text[0] >= 0x80 || number->text[0] == '$';
-    size_t n = strlen(number->text) + strlen(unit->text) + 2;
-    if (n > sizeof token || !isdigit((unsigned char)number->text[strlen(number->text) - 1]))
-        return false;
-    strcpy(token, number->text);
-    if (money) strcat(token, " ");
-    strcat(token, unit->text);
-    bool is_unit = money || strcmp(unit->text, "%") == 0 ||
-                   (strlen(unit->text) <= 4 && strcmp(unit->text, "in") != 0 &&
-                    strcmp(unit->text, "st") != 0 && strcmp(unit->text, "a") != 0 &&
-                    strcmp(unit->text, "x") != 0 && strcmp(unit->text, "s") != 0);
-    if (money && at_add_spoken_number(cx, &words, unit->text, true)) is_unit = false;
-    bool fine = is_unit && at_add_spoken_number(cx, &words, token, true) && words.size;
-    at_text_free(&words);
-    if (!fine) return false;
-    char *text = at_copy_text(cx, token);
-    if (!text) return false;
-    at_free(number->text);
-    number->text = text;
-    number->space = unit->space;
-    number->paragraph = unit->paragraph;
-    unit->phonemes = at_copy_text(cx, "");
-    unit->space = false;
-    return true;
-}
 
 static char *phonemes_of(at_context *cx, at_sounds *s)
 {
@@ -387,11 +355,8 @@ static char *phonemes_of(at_context *cx, at_sounds *s)
 bool at_english_phonemes(at_context *cx, const at_lexicon *lexicon, bool british,
                          at_speech_pieces *pieces, at_text *missed)
 {
-    speaker e = {cx, lexicon, british};
+    speaker e = {cx, lexicon, british, missed};
     at_word_context c = {0};
-    for (int64_t i = 0; i + 1 < pieces->count; i++)
-        if (pieces->items[i].space && !pieces->items[i].paragraph)
-            take_unit(cx, &pieces->items[i], &pieces->items[i + 1]);
     at_sounds *s = AT_NEW(cx, at_sounds);
     for (int64_t i = pieces->count - 1; s && i >= 0 && at_ok(cx); i--) {
         at_speech_piece *p = &pieces->items[i];
@@ -402,7 +367,14 @@ bool at_english_phonemes(at_context *cx, const at_lexicon *lexicon, bool british
             const at_speech_piece *before =
                 i && pieces->items[i - 1].space ? &pieces->items[i - 1] : NULL;
             c.tag = before && !before->is_mark ? tag_after(before->text) : NULL;
-            say_word(&e, p->text, &c, s, missed);
+            const char *next = i + 1 < pieces->count ? p[1].text : NULL;
+            if (points(p->text, before ? before->text : NULL, next)) c.tag = "DT";
+            if (!c.tag && strncasecmp(p->text, "live", 4) == 0 && p->text[4] != 's') c.tag = "VERB";
+            if (c.tag && strcmp(c.tag, "VBN") == 0) c.before_to = false; /* "is used to" */
+            if (p->words)
+                say_words(&e, p->words, c, s);
+            else
+                say_word(&e, p->text, &c, s);
             at_sounds_stress(s, p->stress);
             p->phonemes = phonemes_of(cx, s);
         }

@@ -14,9 +14,7 @@ void at_add_number(at_context *cx, at_text *out, const char *digits, size_t coun
 /* Digit by digit. */
 void at_add_digits(at_context *cx, at_text *out, const char *digits, size_t count);
 
-/* "$5.20", "1,234", "-3.5", "21st", "1990s", "7:05", "2024-05-12": what is said for a token that
-   begins with a digit, a sign or a currency; false where it is none of these. american: the order
-   of 5/12/2024. */
-bool at_add_spoken_number(at_context *cx, at_text *out, const char *token, bool american);
+/* A word, or several, with a space before them where there are others. */
+void at_add_spoken(at_context *cx, at_text *out, const char *words);
 
 #endif

@@ -77,7 +77,8 @@ static bool add_clause(at_context *cx, const at_phonemizer *p, const at_speech_p
 {
     at_text words = {0}, said = {0};
     for (const at_speech_piece *w = first; w < end; w++)
-        at_text_print(cx, &words, "%s%s", w->text, w->space || w + 1 < end ? " " : "");
+        at_text_print(cx, &words, "%s%s", w->words ? w->words : w->text,
+                      w->space || w + 1 < end ? " " : "");
     bool fine = words.size && at_espeak_phonemes(cx, p->language, words.data, &said);
     char *at = said.data ? said.data : NULL;
     if (!at && fine) at = (char[]){""};
@@ -146,7 +147,10 @@ bool at_phonemize(at_context *cx, const at_phonemizer *p, const char *text, size
         if (!valid.data[i] ||
             memcmp(valid.data + i, "\xef\xbf\xbd", AT_MIN(valid.size - i, 3)) == 0)
             memset(valid.data + i, ' ', valid.data[i] ? AT_MIN(valid.size - i, 3) : 1);
-    bool fine = !valid.size || at_cut_speech(cx, valid.data, valid.size, p->lexicon, &pieces);
+    bool english = strncmp(p->language, "en", 2) == 0;
+    bool fine =
+        !valid.size || at_cut_speech(cx, valid.data, valid.size, p->lexicon, english, &pieces);
+    if (fine && english) fine = at_english_forms(cx, &pieces, strcmp(p->language, "en-gb") != 0);
     if (fine) fine = p->lexicon ? by_lexicon(cx, p, &pieces, out) : by_espeak(cx, p, &pieces, out);
     at_speech_pieces_free(&pieces);
     at_text_free(&valid);

@@ -2,9 +2,11 @@
    texts. */
 #include "base/json.h"
 #include "text/english_numbers.h"
+#include "text/english_tokens.h"
 #include "text/espeak.h"
 #include "text/lexicon.h"
 #include "text/phonemes.h"
+#include "text/pieces_of_speech.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -120,17 +122,88 @@ static void test_tokens(void **state)
     };
     for (size_t i = 0; i < AT_COUNT(pairs); i++) {
         at_text said = {0};
-        assert_true(at_add_spoken_number(cx, &said, pairs[i][0], true));
+        assert_true(at_add_spoken_token(cx, &said, pairs[i][0], true));
         assert_string_equal(said.data, pairs[i][1]);
         at_text_free(&said);
     }
     at_text said = {0};
-    assert_true(at_add_spoken_number(cx, &said, "5/12/2024", false));
+    assert_true(at_add_spoken_token(cx, &said, "5/12/2024", false));
     assert_string_equal(said.data, "December fifth twenty twenty four");
     at_text_free(&said);
-    assert_false(at_add_spoken_number(cx, &said, "3D", true));
-    assert_false(at_add_spoken_number(cx, &said, "$x", true));
+    assert_false(at_add_spoken_token(cx, &said, "3D", true));
+    assert_false(at_add_spoken_token(cx, &said, "$x", true));
     at_text_free(&said);
+}
+
+/* All that is read of a text, with its marks. */
+static void words_of(const char *text, bool american, char out[2048])
+{
+    at_speech_pieces pieces = {0};
+    at_lexicon *lexicon = at_lexicon_open(cx, AT_FIXTURES "/phonemes/lexicon/en-us.txt", false);
+    out[0] = 0;
+    assert_true(at_cut_speech(cx, text, strlen(text), lexicon, true, &pieces));
+    assert_true(at_english_forms(cx, &pieces, american));
+    for (int64_t i = 0; i < pieces.count; i++) {
+        const at_speech_piece *p = &pieces.items[i];
+        strncat(out, p->is_mark ? p->phonemes : p->words ? p->words : p->text, 2047 - strlen(out));
+        strncat(out, p->space ? " " : "", 2047 - strlen(out));
+    }
+    at_speech_pieces_free(&pieces);
+    at_lexicon_free(lexicon);
+}
+
+static void test_forms(void **state)
+{
+    (void)state;
+    static const char *const pairs[][2] = {
+        {"1/2 cup, 3 1/4 or 2½; 5/8 of 24/7",
+         "one half cup, three and a quarter or two and a half; five eighths of twenty four seven"},
+        {"Henry VIII's wives, King Charles I and Pope John Paul II.",
+         "Henry the eighth's wives, King Charles the first and Pope John Paul the second."},
+        {"Chapter IV of World War II, an IV drip, the MIX, Malcolm X, I",
+         "Chapter four of World War two, an IV drip, the MIX, Malcolm X, I"},
+        {"Call (555) 123-4567 or +44 20 7946 0958 or 1-800-555-0199.",
+         "Call five five five, one two three, four five six seven or plus four four, two zero, "
+         "seven nine four six, zero nine five eight or one, eight hundred, five five five, zero "
+         "one nine nine."},
+        {"See https://www.example.com/a_b/index.html?x=1!",
+         "See W W W dot example dot com slash A underscore B slash index dot H T M L question mark "
+         "X equals one!"},
+        {"john.doe@example.co.uk, python.org, end.It",
+         "john dot doe at example dot co dot U K, python dot org, end.It"},
+        {"10-15 km, 10–15%, $10-15, 9am-5pm, 1914-1918, pages 100-1500",
+         "ten to fifteen kilometers, ten to fifteen percent, ten to fifteen dollars, nine A.M to "
+         "five P.M, nineteen fourteen to nineteen eighteen, pages one hundred to fifteen hundred"},
+        {"1 km, 5 km/h, 9.8 m/s², 100 km², 20 °C, 6 ft. tall, 5'10\"",
+         "one kilometer, five kilometers per hour, nine point eight meters per second squared, one "
+         "hundred square kilometers, twenty degrees Celsius, six feet tall, five foot ten"},
+        {"3:30 pm, 3:00pm, 10 a.m., 12:00, 1:02:33, 16:9, 4x4",
+         "three thirty P.M, three P.M, ten A.M, twelve o'clock, one oh two thirty three, sixteen "
+         "to nine, four by four"},
+        {"May 12, 2024; on 4 July 1776; Jan. 5; 1/2/24; '90s; 70 AD",
+         "May twelfth, twenty twenty four; on the fourth of July seventeen seventy six; January "
+         "fifth; January second twenty twenty four; nineties; seventy A.D"},
+        {"$3.5 million, -$5, 5€, US$5, 50¢, $100k, $5/month, USD 7",
+         "three point five million dollars, minus five dollars, five euros, five U.S dollars, "
+         "fifty cents, one hundred thousand dollars, five dollars per month, seven U.S dollars"},
+        {"Main St. He met St. Luke, e.g. in vol. 2, p. 5 or No. 7. No. Not so.",
+         "Main Street. He met Saint Luke, for example in volume two, page five or number seven. "
+         "No. Not so."},
+        {"the US and IT: AT&T, C#, .NET, #one, THE US IS",
+         "the U.S and I.T: A T and T, C sharp, dot NET, hashtag one, THE US IS"},
+        {"5×3 = 15, 10² ≥ 3, km/h, F-16, word²",
+         "five times three equals fifteen, ten squared greater than or equal to three, kilometers "
+         "per hour, F-16, word"},
+        {"[105](#&#), [1,200](#a#), [105](#n#)",
+         "one hundred and five, /ə thousand two hundred, one hundred/ən five"},
+    };
+    char out[2048];
+    for (size_t i = 0; i < AT_COUNT(pairs); i++) {
+        words_of(pairs[i][0], true, out);
+        assert_string_equal(out, pairs[i][1]);
+    }
+    words_of("1/2/2024", false, out);
+    assert_string_equal(out, "February first twenty twenty four");
 }
 
 /* All phonemes of a text in one line. */
@@ -161,6 +234,10 @@ static void test_texts(void **state)
         {"hello - world", "həlˈO — wˈɜɹld"},
         {"[world](/wˈʊld/) hello", "wˈʊld həlˈO"},
         {"[hello](-2) world", "həlO wˈɜɹld"},
+        {"[the](+0.5) [hello world](-1)", "ðˌə həlˌO wˌɜɹld"},
+        {"[hello](https://a.org/b) [world](for all)", "həlˈO (wˈɜɹld)(fɔɹ ˈɔl)"},
+        {"hello❤️ 👨‍👩‍👧world", "həlˈO  wˈɜɹld"},
+        {"hel­lo", "həlˈO"},
         {"the world to the city", "ðə wˈɜɹld tə ðə sˈɪTi"},
         {"hello\n\nworld", "həlˈO|wˈɜɹld"},
         {"hello\tworld\x01", "həlˈO wˈɜɹld "},
@@ -176,6 +253,8 @@ static void test_texts(void **state)
     spoken("en-us", "hello 世界 world", out);
     assert_string_equal(out, "həlˈO  wˈɜɹld");
     assert_non_null(strstr(warning, "世界"));
+    spoken("en-us", "world-16", out);
+    assert_null(strstr(out, "mˈInəs"));
 }
 
 /* Titles and initials end no sentence; other abbreviations may. */
@@ -270,10 +349,15 @@ static int stop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_words),         cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_tokens),        cmocka_unit_test(test_texts),
-        cmocka_unit_test(test_full_stops),    cmocka_unit_test(test_other_languages),
-        cmocka_unit_test(test_hostile_texts), cmocka_unit_test(test_voices_by_language),
+        cmocka_unit_test(test_words),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_full_stops),
+        cmocka_unit_test(test_other_languages),
+        cmocka_unit_test(test_hostile_texts),
+        cmocka_unit_test(test_voices_by_language),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
