@@ -51,14 +51,21 @@ static bool is_vae(const at_component *c)
     return strcmp(c->name, "vae") == 0 || strcmp(c->name, AT_PREVIEW_VAE) == 0;
 }
 
+static bool is_tokenizer(const char *component)
+{
+    return strncmp(component, "tokenizer", 9) == 0;
+}
+
 /* The class that a folder names for a component that the model itself says nothing of, or that can
    be of several. */
 static void take_class(at_context *cx, at_component *c, const char *folder)
 {
-    char *path = at_path_join(cx, folder, "config.json");
+    bool tokenizer = is_tokenizer(c->name);
+    char *path = at_path_join(cx, folder, tokenizer ? "tokenizer_config.json" : "config.json");
     cJSON *json = path && at_file_exists(path) ? at_json_read(cx, path) : NULL;
-    const cJSON *name = cJSON_GetObjectItemCaseSensitive(json, "_class_name");
-    if (!name)
+    const cJSON *name =
+        cJSON_GetObjectItemCaseSensitive(json, tokenizer ? "tokenizer_class" : "_class_name");
+    if (!name && !tokenizer)
         name = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(json, "architectures"), 0);
     if (cJSON_IsString(name)) replace_text(cx, &c->class_name, name->valuestring);
     cJSON_Delete(json);
@@ -67,7 +74,7 @@ static void take_class(at_context *cx, at_component *c, const char *folder)
 
 static void take_folder(at_pipeline *p, at_component *c, const char *path)
 {
-    if (!c->class_name || is_vae(c)) take_class(p->cx, c, path);
+    if (!c->class_name || is_vae(c) || is_tokenizer(c->name)) take_class(p->cx, c, path);
     at_config_free(c->config);
     at_weights_drop(c->weights);
     c->config = NULL;
@@ -167,7 +174,7 @@ static void take_path(at_pipeline *p, const char *name, const char *path)
                 p->class->name);
     else if (at_folder_exists(path))
         take_folder(p, c, path);
-    else if (strncmp(name, "tokenizer", 9) == 0)
+    else if (is_tokenizer(name))
         at_fail(p->cx, AT_ERROR_FILE, "%s: no such folder (a tokenizer is one)", path);
     else
         take_file(p, c, path);

@@ -440,7 +440,10 @@ static cJSON *t5_config(const at_weights *w, const at_part_hint *hint)
            at_part_find(w, "", "encoder.block.%d.layer.0.layer_norm.weight", (int)layers))
         layers++;
     bool gated = at_part_find(w, "", "%s.1.DenseReluDense.wi_0.weight", layer);
-    cJSON_AddStringToObject(json, "model_type", "t5");
+    bool every = at_part_find(w, "",
+                              "encoder.block.1.layer.0.SelfAttention."
+                              "relative_attention_bias.weight");
+    cJSON_AddStringToObject(json, "model_type", every ? "umt5" : "t5");
     add_int(json, "vocab_size",
             AT_MAX(at_part_size(w, 0, "shared.weight"),
                    at_part_size(w, 0, "encoder.embed_tokens.weight")));
