@@ -43,7 +43,7 @@ static at_tensor *encode_prompt(at_latent_run *r, const char *prompt)
 static void encode(at_latent_run *r)
 {
     const at_generate_options *o = r->options;
-    bool guided = o->guidance > 1.0;
+    bool guided = at_latent_guided(r, o->guidance);
     at_progress(r->cx, "encode", 0, 1 + guided);
     own(r)->text = encode_prompt(r, o->prompt);
     at_progress(r->cx, "encode", 1, 1 + guided);
@@ -80,7 +80,7 @@ static at_tensor *predict(at_latent_run *r, at_tensor *latents, int i)
     at_tensor *cond = ask(r, latents, i, own(r)->text);
     if (!own(r)->negative) return cond;
     at_tensor *away = ask(r, latents, i, own(r)->negative);
-    return at_guidance(r->cx, cond, away, (float)r->options->guidance);
+    return at_latent_guide(r, cond, away, r->options->guidance);
 }
 
 static at_tensor *denoise(at_latent_run *r)

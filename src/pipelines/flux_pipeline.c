@@ -127,7 +127,7 @@ static at_tensor *predict(at_latent_run *r, at_tensor *latents, int i)
     at_tensor *output = ask(r, latents, sigma, &own(r)->text);
     if (!own(r)->negative.embeds) return output;
     at_tensor *away = ask(r, latents, sigma, &own(r)->negative);
-    return at_guidance(r->cx, output, away, (float)r->options->true_guidance);
+    return at_latent_guide(r, output, away, r->options->true_guidance);
 }
 
 static at_tensor *blend(at_latent_run *r, at_tensor *latents, int i)

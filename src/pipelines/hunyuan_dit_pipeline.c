@@ -60,7 +60,7 @@ static void encode(at_latent_run *r)
     at_context *cx = r->cx;
     const at_generate_options *o = r->options;
     hunyuan_run *h = own(r);
-    h->guided = o->guidance > 1.0;
+    h->guided = at_latent_guided(r, o->guidance);
     at_progress(cx, "encode", 0, 1 + h->guided);
     h->text = encode_prompt(r, o->prompt);
     at_progress(cx, "encode", 1, 1 + h->guided);
@@ -124,7 +124,7 @@ static at_tensor *predict(at_latent_run *r, at_tensor *latents, int i)
     output = at_slice(cx, output, 3, 0, C);
     if (!h->guided) return output;
     at_tensor *cond = at_slice(cx, output, 0, B, B);
-    output = at_guidance(cx, cond, at_slice(cx, output, 0, 0, B), (float)r->options->guidance);
+    output = at_latent_guide(r, cond, at_slice(cx, output, 0, 0, B), r->options->guidance);
     if (r->options->guidance_rescale <= 0) return output;
     return at_guidance_rescale(cx, output, cond, (float)r->options->guidance_rescale);
 }

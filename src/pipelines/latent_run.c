@@ -1,5 +1,6 @@
 #include "pipelines/latent_run.h"
 #include "models/autoencoders/autoencoder.h"
+#include "pipelines/guidance.h"
 #include "pipelines/latents.h"
 #include "pipelines/preview.h"
 #include "tensor/pool.h"
@@ -65,6 +66,17 @@ void at_latent_set_flow(at_latent_run *r, int64_t tokens, bool equal)
     at_free(sigmas);
 }
 
+bool at_latent_guided(const at_latent_run *r, double guidance)
+{
+    return guidance > 1.0 || (r->scheduler && r->scheduler->class->takes_away);
+}
+
+at_tensor *at_latent_guide(at_latent_run *r, at_tensor *cond, at_tensor *away, double guidance)
+{
+    if (r->scheduler->class->takes_away) r->scheduler->away = away;
+    return at_guidance(r->cx, cond, away, (float)guidance);
+}
+
 at_tensor *at_latent_steps(at_latent_run *r, at_tensor *latents, at_latent_step predict,
                            at_latent_step after)
 {
@@ -79,6 +91,7 @@ at_tensor *at_latent_steps(at_latent_run *r, at_tensor *latents, at_latent_step 
         at_tensor *output = predict(r, at_scheduler_scale_input(cx, s, latents), i);
         at_latent_preview(r, output, latents, i, i + 1 - first, last - first);
         latents = at_scheduler_step(cx, s, output, latents, r->noise);
+        s->away = NULL;
         if (after) latents = after(r, latents, i);
         at_scope_end(cx, scope, &latents, NULL);
         at_progress(cx, "denoise", i + 1 - first, last - first);

@@ -80,6 +80,12 @@ bool at_latent_needs_tiles(const at_latent_run *run);
    from 1 where `equal`, else its own. */
 void at_latent_set_flow(at_latent_run *run, int64_t tokens, bool equal);
 
+/* Whether the network is asked without the prompt too: guidance above 1, or a sampler that wants to
+   know. */
+bool at_latent_guided(const at_latent_run *run, double guidance);
+/* at_guidance, of which the scheduler learns what was said without the prompt. */
+at_tensor *at_latent_guide(at_latent_run *run, at_tensor *cond, at_tensor *away, double guidance);
+
 /* The scheduler's steps from its next one to run->last. predict: what the network says to latents,
    scaled for it, at the scheduler's step i. after: what becomes of the latents after it; may be
    NULL. */

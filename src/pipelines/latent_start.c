@@ -71,7 +71,12 @@ static int first_of(at_latent_run *r)
 
 static void start_at(at_latent_run *r, int first, int last)
 {
-    if (first < 0 || first >= last)
+    if (r->scheduler->class->whole && (first != 0 || last != r->scheduler->count))
+        at_fail(r->cx, AT_ERROR_UNSUPPORTED,
+                "--sampler %s goes through all of its steps: not on from a picture, and not to a "
+                "refiner",
+                r->scheduler->class->sampler);
+    else if (first < 0 || first >= last)
         at_fail(r->cx, AT_ERROR_ARGUMENT,
                 "%d steps, strength %g: no step is left (give more of either)", r->options->steps,
                 r->options->strength);

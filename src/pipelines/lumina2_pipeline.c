@@ -54,7 +54,7 @@ static void encode(at_latent_run *r)
 {
     at_context *cx = r->cx;
     const at_generate_options *o = r->options;
-    bool guided = o->guidance > 1.0;
+    bool guided = at_latent_guided(r, o->guidance);
     char *prompt = at_format(cx, "%s <Prompt Start> %s", o->system_prompt, o->prompt);
     at_progress(cx, "encode", 0, 1 + guided);
     if (prompt) own(r)->text = encode_prompt(r, prompt);
@@ -75,7 +75,8 @@ static void prepare(at_latent_run *r)
     at_latent_set_flow(r, at_lumina2_info_of(own(r)->transformer).in_channels, true);
 }
 
-/* What the transformer says: data - noise. time from 0, all noise, to 1. */
+/* What the transformer says, which is data - noise, as noise - data. time from 0, all noise, to 1.
+ */
 static at_tensor *ask(at_latent_run *r, at_tensor *latents, float time, const lumina2_text *text)
 {
     const at_lumina2_inputs inputs = {
@@ -84,10 +85,10 @@ static at_tensor *ask(at_latent_run *r, at_tensor *latents, float time, const lu
         .encoder_hidden_states = text->embeds,
         .encoder_attention_mask = text->mask,
     };
-    return at_lumina2_forward(r->cx, own(r)->transformer, &inputs);
+    return at_affine(r->cx, at_lumina2_forward(r->cx, own(r)->transformer, &inputs), -1.0f, 0.0f);
 }
 
-/* noise - data, guided in the first part of the steps */
+/* Guided in the first part of the steps. */
 static at_tensor *predict(at_latent_run *r, at_tensor *latents, int i)
 {
     at_context *cx = r->cx;
@@ -98,10 +99,10 @@ static at_tensor *predict(at_latent_run *r, at_tensor *latents, int i)
     if (own(r)->negative.embeds && (double)(i + 1) / o->steps <= o->cfg_trunc_ratio) {
         at_tensor *cond = output;
         output = ask(r, latents, time, &own(r)->negative);
-        output = at_guidance(cx, cond, output, (float)o->guidance);
+        output = at_latent_guide(r, cond, output, o->guidance);
         if (!o->no_cfg_normalization) output = at_guidance_normalize(cx, output, cond);
     }
-    return at_affine(cx, output, -1.0f, 0.0f);
+    return output;
 }
 
 static at_tensor *denoise(at_latent_run *r)

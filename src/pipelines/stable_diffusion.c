@@ -106,7 +106,7 @@ void at_sd_encode(at_latent_run *r, at_sd_encoder encode)
     s->part_count = encode_prompt(r, o->prompt, false, encode, s->parts);
     at_progress(cx, "encode", 1, 2);
     bool joined = s->part_count > 1 || s->parts[0].weight != 1.0;
-    s->guided = (o->guidance > 1.0 || joined) && !s->info.time_cond_dim;
+    s->guided = (at_latent_guided(r, o->guidance) || joined) && !s->info.time_cond_dim;
     if (joined && s->info.time_cond_dim)
         at_fail(
             cx, AT_ERROR_UNSUPPORTED,
@@ -266,7 +266,7 @@ static at_tensor *predict(at_latent_run *r, at_tensor *latents, int i)
     at_tensor *output = at_unet_forward(cx, s->unet, &inputs);
     if (!s->guided) return output;
     at_tensor *away = at_slice(cx, output, 0, 0, B), *cond = mixed(r, output, away);
-    output = at_guidance(cx, cond, away, (float)o->guidance);
+    output = at_latent_guide(r, cond, away, o->guidance);
     if (o->guidance_rescale <= 0) return output;
     return at_guidance_rescale(cx, output, cond, (float)o->guidance_rescale);
 }

@@ -118,7 +118,7 @@ static sd3_text encode_prompt(at_latent_run *r, const char *prompt, int skip)
 static void encode(at_latent_run *r)
 {
     const at_generate_options *o = r->options;
-    bool guided = o->guidance > 1.0;
+    bool guided = at_latent_guided(r, o->guidance);
     own(r)->info = at_sd3_info_of(
         at_pipeline_module(r->pipeline, "transformer", at_sd3_transformer_class.name));
     at_progress(r->cx, "encode", 0, 1 + guided);
@@ -184,7 +184,7 @@ static at_tensor *predict(at_latent_run *r, at_tensor *latents, int i)
     at_tensor *cond = ask(r, latents, i, &own(r)->text, false);
     if (!own(r)->negative.embeds) return cond;
     at_tensor *away = ask(r, latents, i, &own(r)->negative, false);
-    at_tensor *output = at_guidance(cx, cond, away, (float)o->guidance);
+    at_tensor *output = at_latent_guide(r, cond, away, o->guidance);
     int step = i - own(r)->first, steps = own(r)->steps;
     bool within =
         step > steps * o->skip_layer_guidance_start && step < steps * o->skip_layer_guidance_stop;

@@ -1,53 +1,23 @@
-/* The samplers of k-diffusion (Katherine Crowson), which A1111 and ComfyUI run, and those that
-   ComfyUI added in the same form (ipndm, res_multistep, gradient_estimation, lcm): from level to
-   level by what the network says of the clean sample. On flows a sample is (1 - sigma) clean +
-   sigma noise, and the ancestral ones step as ComfyUI has it. */
+/* The samplers of k-diffusion (Katherine Crowson), which A1111 and ComfyUI run: from level to level
+   by what the network says of the clean sample. On flows a sample is (1 - sigma) clean + sigma
+   noise, and the ancestral ones step as ComfyUI has it. */
 #include "schedulers/k_diffusion.h"
 #include "schedulers/brownian.h"
+#include "schedulers/k_sampler.h"
 #include "schedulers/respacing.h"
 #include "schedulers/sigmas.h"
 #include "tensor/pool.h"
 #include <math.h>
 #include <string.h>
 
-typedef struct k_sampler {
-    at_discrete base; /* of a flow without the table */
-    at_k_schedule schedule;
-    bool flow, dynamic; /* dynamic: the shift is e^mu */
-    double shift;
-    float *shown;           /* count: the level that the network is called at */
-    at_tensor *start;       /* where a step of two calls began; NULL before its first */
-    at_tensor *start_clean; /* and what the network said there */
-    at_history clean, slopes;
-} k_sampler;
-
-/* A call: the sample, and the clean sample that the network sees in it at level `shown`, on the way
-   from sigma to next. */
-typedef struct k_call {
-    at_tensor *x, *clean;
-    float sigma, next, shown;
-    at_noise *noise;
-} k_call;
-
-typedef at_tensor *k_move(at_context *cx, at_scheduler *s, const k_call *c);
-
-/* A class: one move a step, or two, the first of them to the level that `between` says. */
-typedef struct k_class {
-    at_scheduler_class class;
-    k_move *move, *second;
-    float (*between)(float sigma, float next);
-    bool not_on_flows;
-    bool discards; /* the level before the last, of one more, as A1111 and ComfyUI do */
-} k_class;
-
-static k_sampler *own(at_scheduler *s)
+at_k_run *at_k_run_of(at_scheduler *s)
 {
-    return (k_sampler *)s; /* base comes first */
+    return (at_k_run *)s; /* base comes first */
 }
 
-static const k_class *class_of(const at_scheduler *s)
+static const at_k_class *class_of(const at_scheduler *s)
 {
-    return (const k_class *)s->class; /* class comes first */
+    return (const at_k_class *)s->class; /* class comes first */
 }
 
 /* ---- configuration */
@@ -55,7 +25,7 @@ static const k_class *class_of(const at_scheduler *s)
 static void configure(at_context *cx, at_scheduler *s, at_config *k)
 {
     static const at_alphas_defaults betas = {0.00085, 0.012, "scaled_linear", true, true};
-    k_sampler *m = own(s);
+    at_k_run *m = at_k_run_of(s);
     const char *class = at_config_text(cx, k, "_class_name", "");
     const char *schedule = at_config_text(cx, k, AT_SCHEDULE_KEY, NULL);
     const char *prediction = at_config_text(cx, k, "prediction_type", "epsilon");
@@ -73,6 +43,7 @@ static void configure(at_context *cx, at_scheduler *s, at_config *k)
                   : way == AT_RESPACE_EXPONENTIAL ? AT_K_EXPONENTIAL
                   : way == AT_RESPACE_BETA        ? AT_K_BETA
                   : m->flow                       ? AT_K_SIMPLE
+                  : class_of(s)->by_karras        ? AT_K_KARRAS
                                                   : AT_K_NORMAL;
     if (m->flow && class_of(s)->not_on_flows)
         at_fail(cx, AT_ERROR_UNSUPPORTED, "--sampler %s: not for a model of flows",
@@ -84,7 +55,7 @@ static void configure(at_context *cx, at_scheduler *s, at_config *k)
 
 static void reset(at_context *cx, at_scheduler *s)
 {
-    k_sampler *m = own(s);
+    at_k_run *m = at_k_run_of(s);
     at_tensor_release(cx, m->start);
     at_tensor_release(cx, m->start_clean);
     m->start = m->start_clean = NULL;
@@ -94,13 +65,14 @@ static void reset(at_context *cx, at_scheduler *s)
 
 static void destroy(at_context *cx, at_scheduler *s)
 {
-    at_free(own(s)->shown);
+    at_free(at_k_run_of(s)->shown);
+    at_free(at_k_run_of(s)->stage);
     at_discrete_destroy(cx, s);
 }
 
 /* ---- levels */
 
-static at_k_table table_of(const k_sampler *m, const at_schedule_options *o)
+static at_k_table table_of(const at_k_run *m, const at_schedule_options *o)
 {
     enum { FINE = 10000 }; /* how finely ComfyUI divides a flow that the size shifts */
     const at_scheduler *s = &m->base.base;
@@ -114,38 +86,60 @@ static at_k_table table_of(const k_sampler *m, const at_schedule_options *o)
 /* Sigmas that a pipeline gives are equal parts of the way, which the schedule says here. */
 static double *levels(at_context *cx, at_scheduler *s, const at_schedule_options *o, int *count)
 {
-    k_sampler *m = own(s);
+    at_k_run *m = at_k_run_of(s);
+    const at_k_class *class = class_of(s);
     at_k_table table = table_of(m, o);
-    bool discards = class_of(s)->discards;
-    double *x = at_k_levels(cx, &table, m->schedule, o->steps + discards, count);
-    if (x && discards && *count > 1) x[--*count] = 0.0;
-    return x;
+    double *x = at_k_levels(cx, &table, m->schedule, o->steps + class->discards, count);
+    if (x && class->discards && *count > 1) x[--*count] = 0.0;
+    if (x && class->below_1 && m->flow && x[0] >= 1.0) {
+        double t = 1.0 - 1e-4; /* ComfyUI's offset_first_sigma_for_snr */
+        x[0] = table.shift * t / (1.0 + (table.shift - 1.0) * t);
+    }
+    return x && class->levels ? class->levels(cx, x, count) : x;
 }
 
+static int calls_of(const at_k_class *class, const double *x, int i, int steps, int asked)
+{
+    if (class->calls) return class->calls(i, steps, asked);
+    return class->level && x[i + 1] > 0 ? 2 : 1;
+}
+
+static bool make_room(at_context *cx, at_scheduler *s, int calls)
+{
+    at_k_run *m = at_k_run_of(s);
+    at_free(m->shown);
+    at_free(m->stage);
+    m->shown = AT_NEW_ARRAY(cx, float, calls);
+    m->stage = AT_NEW_ARRAY(cx, int, calls);
+    return m->shown && m->stage && at_scheduler_schedule(cx, s, calls);
+}
+
+/* Sigmas of a step's calls: where it begins, then where it ends. */
 static void set_timesteps(at_context *cx, at_scheduler *s, const at_schedule_options *o)
 {
-    k_sampler *m = own(s);
-    const k_class *class = class_of(s);
+    at_k_run *m = at_k_run_of(s);
+    const at_k_class *class = class_of(s);
     if (o->timesteps || o->steps < 1) {
         at_fail(cx, AT_ERROR_ARGUMENT, "%s: takes a number of steps only", s->class->name);
         return;
     }
-    int n = 0;
+    int n = 0, all = 0;
     double *x = levels(cx, s, o, &n);
-    int calls = class->between ? 2 * n - 1 : n;
+    for (int i = 0; x && i < n; i++)
+        if (x[i + 1] <= x[i]) all += calls_of(class, x, i, n, o->steps);
     at_k_table table = table_of(m, o);
-    at_free(m->shown);
-    m->shown = x ? AT_NEW_ARRAY(cx, float, calls) : NULL;
-    if (m->shown && at_scheduler_schedule(cx, s, calls)) {
-        for (int i = 0; i < calls; i++) {
-            int step = class->between ? i / 2 : i;
-            bool second = class->between && i % 2;
-            float from = (float)x[step], to = (float)x[step + 1];
-            s->sigmas[i] = second ? to : from;
-            m->shown[i] = second ? class->between(from, to) : from;
-            s->timesteps[i] = (float)at_k_timestep(&table, m->shown[i], m->base.trained);
+    if (x && make_room(cx, s, all)) {
+        for (int i = 0, at = 0; i < n; i++) {
+            if (x[i + 1] > x[i]) continue; /* up again, by noise */
+            int calls = calls_of(class, x, i, n, o->steps);
+            for (int stage = 0; stage < calls; stage++, at++) {
+                s->sigmas[at] = (float)(stage ? x[i + 1] : x[i]);
+                m->stage[at] = stage;
+                m->shown[at] = (float)(stage ? class->level(x + i, stage, calls) : x[i]);
+                s->timesteps[at] = (float)at_k_timestep(&table, m->shown[at], m->base.trained);
+            }
         }
-        s->sigmas[calls] = 0.0f;
+        s->sigmas[all] = (float)x[n];
         s->init_noise_sigma = m->flow ? 1.0 : s->sigmas[0];
     }
     at_free(x);
@@ -155,59 +149,69 @@ static void set_timesteps(at_context *cx, at_scheduler *s, const at_schedule_opt
 
 static at_tensor *scale_input(at_context *cx, at_scheduler *s, at_tensor *sample)
 {
-    return own(s)->flow ? sample : at_sigma_scale(cx, sample, own(s)->shown[s->index]);
+    return at_k_run_of(s)->flow ? sample
+                                : at_sigma_scale(cx, sample, at_k_run_of(s)->shown[s->index]);
+}
+
+/* What the output means at the level that the network was called at. */
+static at_tensor *clean_of(at_context *cx, at_scheduler *s, at_tensor *output, at_tensor *sample)
+{
+    const at_k_run *m = at_k_run_of(s);
+    float shown = m->shown[s->index];
+    return m->flow ? at_blend(cx, 1.0f, sample, -shown, output)
+                   : at_sigma_clean(cx, &m->base, output, sample, shown);
 }
 
 static at_tensor *step(at_context *cx, at_scheduler *s, at_tensor *output, at_tensor *sample,
                        at_noise *noise)
 {
-    k_sampler *m = own(s);
-    const k_class *class = class_of(s);
-    bool second = m->start != NULL;
-    k_call c = {.x = sample,
-                .sigma = s->sigmas[s->index - second],
-                .shown = m->shown[s->index],
-                .next = s->sigmas[s->index + !second],
-                .noise = noise};
-    c.clean = m->flow ? at_blend(cx, 1.0f, sample, -c.shown, output)
-                      : at_sigma_clean(cx, &m->base, output, sample, c.shown);
-    if (!class->between) return class->move(cx, s, &c);
-    if (second) {
-        at_tensor *x = class->second(cx, s, &c);
-        reset(cx, s);
-        return x;
+    at_k_run *m = at_k_run_of(s);
+    const at_k_class *class = class_of(s);
+    int i = s->index, stage = m->stage[i];
+    bool ends = i + 1 == s->count || !m->stage[i + 1];
+    at_k_call c = {.x = sample,
+                   .clean = clean_of(cx, s, output, sample),
+                   .away = s->away ? clean_of(cx, s, s->away, sample) : NULL,
+                   .sigma = s->sigmas[i - stage],
+                   .next = s->sigmas[stage ? i : i + 1],
+                   .shown = m->shown[i],
+                   .stage = stage,
+                   .ends = ends,
+                   .noise = noise};
+    if (!stage && !ends) {
+        m->start = at_tensor_keep(sample);
+        m->start_clean = at_tensor_keep(c.clean);
     }
-    if (s->index + 1 == s->count) return c.clean; /* there is nothing between it and 0 */
-    m->start = at_tensor_keep(sample);
-    m->start_clean = at_tensor_keep(c.clean);
-    return class->move(cx, s, &c);
+    bool alone = class->later && !stage && ends && c.next == 0; /* there is nothing between */
+    at_tensor *x = alone ? c.clean : (stage ? class->later : class->move)(cx, s, &c);
+    if (ends && class->later) reset(cx, s);
+    float up = ends && i + 1 < s->count ? s->sigmas[i + 1] : 0.0f;
+    return up > c.next ? at_k_with_noise(cx, x, sqrtf(up * up - c.next * c.next), noise) : x;
 }
 
 static at_tensor *add_noise(at_context *cx, at_scheduler *s, at_tensor *sample, at_tensor *noise,
                             int index)
 {
     float sigma = s->sigmas[index];
-    return at_blend(cx, own(s)->flow ? 1.0f - sigma : 1.0f, sample, sigma, noise);
+    return at_blend(cx, at_k_run_of(s)->flow ? 1.0f - sigma : 1.0f, sample, sigma, noise);
 }
 
-/* Along the line to the clean sample, until `part` of the noise is left. */
-static at_tensor *toward(at_context *cx, at_tensor *x, at_tensor *clean, float part)
+at_tensor *at_k_toward(at_context *cx, at_tensor *x, at_tensor *clean, float part)
 {
     return at_blend(cx, part, x, 1.0f - part, clean);
 }
 
-static at_tensor *slope(at_context *cx, at_tensor *x, at_tensor *clean, float sigma)
+at_tensor *at_k_slope(at_context *cx, at_tensor *x, at_tensor *clean, float sigma)
 {
     return at_affine(cx, at_sub(cx, x, clean), 1.0f / sigma, 0.0f);
 }
 
-static at_tensor *with_noise(at_context *cx, at_tensor *x, float by, at_noise *noise)
+at_tensor *at_k_with_noise(at_context *cx, at_tensor *x, float by, at_noise *noise)
 {
     return at_blend(cx, 1.0f, x, by, at_noise_draw(cx, noise, x->dims, x->shape));
 }
 
-/* How far down an ancestral step goes, and how much noise brings it up to `next` again. */
-static float down_of(float sigma, float next)
+float at_k_down(float sigma, float next)
 {
     float up = sqrtf(next * next * (sigma * sigma - next * next) / (sigma * sigma));
     up = AT_MIN(next, up);
@@ -215,49 +219,48 @@ static float down_of(float sigma, float next)
 }
 
 /* Noise that brings x from `down` up to the next level; on flows the clean part shrinks. */
-static at_tensor *renoise(at_context *cx, const at_scheduler *s, at_tensor *x, const k_call *c,
+static at_tensor *renoise(at_context *cx, const at_scheduler *s, at_tensor *x, const at_k_call *c,
                           float down)
 {
     float keep = 1.0f, up = sqrtf(c->next * c->next - down * down);
     if (c->next <= 0) return x;
-    if (((const k_sampler *)s)->flow) {
+    if (((const at_k_run *)s)->flow) {
         keep = (1.0f - c->next) / (1.0f - down);
         up = sqrtf(c->next * c->next - down * down * keep * keep);
     }
-    return with_noise(cx, at_affine(cx, x, keep, 0.0f), up, c->noise);
+    return at_k_with_noise(cx, at_affine(cx, x, keep, 0.0f), up, c->noise);
 }
 
-static float ancestral_down(const at_scheduler *s, const k_call *c)
+static float ancestral_down(const at_scheduler *s, const at_k_call *c)
 {
-    if (((const k_sampler *)s)->flow) return c->next * (c->next / c->sigma);
-    return down_of(c->sigma, c->next);
+    if (((const at_k_run *)s)->flow) return c->next * (c->next / c->sigma);
+    return at_k_down(c->sigma, c->next);
 }
 
-/* log(sigma[i] / sigma[i + 1]), i counted from the present step. */
-static float length(const at_scheduler *s, int i)
+float at_k_length(const at_scheduler *s, int i)
 {
     const float *sigmas = s->sigmas + s->index + i;
     return logf(sigmas[0]) - logf(sigmas[1]);
 }
 
-static at_tensor *euler(at_context *cx, at_scheduler *s, const k_call *c)
+static at_tensor *euler(at_context *cx, at_scheduler *s, const at_k_call *c)
 {
     (void)s;
-    at_tensor *d = slope(cx, c->x, c->clean, c->sigma);
+    at_tensor *d = at_k_slope(cx, c->x, c->clean, c->sigma);
     return at_blend(cx, 1.0f, c->x, c->next - c->sigma, d);
 }
 
-static at_tensor *euler_ancestral(at_context *cx, at_scheduler *s, const k_call *c)
+static at_tensor *euler_ancestral(at_context *cx, at_scheduler *s, const at_k_call *c)
 {
     if (c->next == 0) return c->clean;
     float down = ancestral_down(s, c);
-    return renoise(cx, s, toward(cx, c->x, c->clean, down / c->sigma), c, down);
+    return renoise(cx, s, at_k_toward(cx, c->x, c->clean, down / c->sigma), c, down);
 }
 
-static at_tensor *lms(at_context *cx, at_scheduler *s, const k_call *c)
+static at_tensor *lms(at_context *cx, at_scheduler *s, const at_k_call *c)
 {
-    k_sampler *m = own(s);
-    at_history_push(cx, &m->slopes, slope(cx, c->x, c->clean, c->sigma));
+    at_k_run *m = at_k_run_of(s);
+    at_history_push(cx, &m->slopes, at_k_slope(cx, c->x, c->clean, c->sigma));
     at_tensor *x = c->x;
     int order = m->slopes.count;
     for (int i = 0; i < order; i++)
@@ -266,122 +269,74 @@ static at_tensor *lms(at_context *cx, at_scheduler *s, const k_call *c)
     return x;
 }
 
-/* Adams and Bashforth's steps for equal parts, whatever the parts are. */
-static at_tensor *ipndm(at_context *cx, at_scheduler *s, const k_call *c)
+static at_tensor *dpmpp_2m(at_context *cx, at_scheduler *s, const at_k_call *c)
 {
-    static const float weights[4][4] = {{1.0f},
-                                        {3.0f / 2, -1.0f / 2},
-                                        {23.0f / 12, -16.0f / 12, 5.0f / 12},
-                                        {55.0f / 24, -59.0f / 24, 37.0f / 24, -9.0f / 24}};
-    k_sampler *m = own(s);
-    at_history_push(cx, &m->slopes, slope(cx, c->x, c->clean, c->sigma));
-    if (c->next == 0) return c->clean;
-    at_tensor *x = c->x;
-    const float *w = weights[m->slopes.count - 1];
-    for (int i = 0; i < m->slopes.count; i++)
-        x = at_blend(cx, 1.0f, x, (c->next - c->sigma) * w[i], m->slopes.x[i]);
-    return x;
-}
-
-/* Permenter and Yuan 2024, gamma 2. */
-static at_tensor *gradient_estimation(at_context *cx, at_scheduler *s, const k_call *c)
-{
-    k_sampler *m = own(s);
-    at_history_push(cx, &m->slopes, slope(cx, c->x, c->clean, c->sigma));
-    if (c->next == 0) return c->clean;
-    float way = c->next - c->sigma;
-    bool more = m->slopes.count > 1;
-    at_tensor *x = at_blend(cx, 1.0f, c->x, (more ? 2.0f : 1.0f) * way, m->slopes.x[0]);
-    return more ? at_blend(cx, 1.0f, x, -way, m->slopes.x[1]) : x;
-}
-
-static at_tensor *lcm(at_context *cx, at_scheduler *s, const k_call *c)
-{
-    if (c->next == 0) return c->clean;
-    float keep = own(s)->flow ? 1.0f - c->next : 1.0f;
-    return with_noise(cx, at_affine(cx, c->clean, keep, 0.0f), c->next, c->noise);
-}
-
-static at_tensor *dpmpp_2m(at_context *cx, at_scheduler *s, const k_call *c)
-{
-    const at_history *h = &own(s)->clean;
-    at_history_push(cx, &own(s)->clean, c->clean);
+    const at_history *h = &at_k_run_of(s)->clean;
+    at_history_push(cx, &at_k_run_of(s)->clean, c->clean);
     if (c->next == 0) return c->clean;
     at_tensor *clean = c->clean;
     if (h->count > 1) {
-        float half = 0.5f * length(s, 0) / length(s, -1);
+        float half = 0.5f * at_k_length(s, 0) / at_k_length(s, -1);
         clean = at_blend(cx, 1.0f + half, h->x[0], -half, h->x[1]);
     }
-    return toward(cx, c->x, clean, c->next / c->sigma);
-}
-
-/* The second order of refined exponential integrators (Zhang et al. 2023). */
-static at_tensor *res_multistep(at_context *cx, at_scheduler *s, const k_call *c)
-{
-    const at_history *h = &own(s)->clean;
-    at_history_push(cx, &own(s)->clean, c->clean);
-    if (c->next == 0 || h->count < 2) return euler(cx, s, c);
-    double way = length(s, 0), back = -(double)length(s, -1) / way;
-    double phi1 = expm1(-way) / -way, phi2 = (phi1 - 1.0) / -way;
-    double b1 = phi1 - phi2 / back, b2 = phi2 / back;
-    at_tensor *x = at_blend(cx, (float)exp(-way), c->x, (float)(way * b1), h->x[0]);
-    return at_blend(cx, 1.0f, x, (float)(way * b2), h->x[1]);
+    return at_k_toward(cx, c->x, clean, c->next / c->sigma);
 }
 
 /* ---- of the stochastic equation, with noise of a Brownian tree */
 
-static at_tensor *tree_noise(at_context *cx, const at_scheduler *s, const k_call *c, at_tensor *x,
-                             float to, float by)
+static at_tensor *tree_noise(at_context *cx, const at_scheduler *s, const at_k_call *c,
+                             at_tensor *x, float to, float by)
 {
     return at_blend(cx, 1.0f, x, by, at_brownian_noise(cx, s, c->noise, NULL, c->sigma, to, c->x));
 }
 
 /* The first term, common to the multi-step ones, and how much noise there is at its end. */
-static at_tensor *sde_base(at_context *cx, const at_scheduler *s, const k_call *c, float *up)
+static at_tensor *sde_base(at_context *cx, const at_scheduler *s, const at_k_call *c, float *up)
 {
-    float h = length(s, 0);
+    float h = at_k_length(s, 0);
     *up = c->next * sqrtf(-expm1f(-2.0f * h));
-    return toward(cx, c->x, c->clean, expf(-2.0f * h));
+    return at_k_toward(cx, c->x, c->clean, expf(-2.0f * h));
 }
 
-static at_tensor *dpmpp_2m_sde_with(at_context *cx, at_scheduler *s, const k_call *c, bool heun)
+static at_tensor *dpmpp_2m_sde_with(at_context *cx, at_scheduler *s, const at_k_call *c, bool heun)
 {
-    const at_history *h = &own(s)->clean;
+    const at_history *h = &at_k_run_of(s)->clean;
     float up;
-    at_history_push(cx, &own(s)->clean, c->clean);
+    at_history_push(cx, &at_k_run_of(s)->clean, c->clean);
     if (c->next == 0) return c->clean;
     at_tensor *x = sde_base(cx, s, c, &up);
     if (h->count > 1) {
-        float way = 2.0f * length(s, 0), ratio = length(s, -1) / length(s, 0);
+        float way = 2.0f * at_k_length(s, 0), ratio = at_k_length(s, -1) / at_k_length(s, 0);
         float by = (heun ? 1.0f - -expm1f(-way) / way : 0.5f * -expm1f(-way)) / ratio;
         x = at_blend(cx, 1.0f, x, by, at_sub(cx, h->x[0], h->x[1]));
     }
     return tree_noise(cx, s, c, x, c->next, up);
 }
 
-static at_tensor *dpmpp_2m_sde(at_context *cx, at_scheduler *s, const k_call *c)
+static at_tensor *dpmpp_2m_sde(at_context *cx, at_scheduler *s, const at_k_call *c)
 {
     return dpmpp_2m_sde_with(cx, s, c, false);
 }
 
-static at_tensor *dpmpp_2m_sde_heun(at_context *cx, at_scheduler *s, const k_call *c)
+static at_tensor *dpmpp_2m_sde_heun(at_context *cx, at_scheduler *s, const at_k_call *c)
 {
     return dpmpp_2m_sde_with(cx, s, c, true);
 }
 
-static at_tensor *dpmpp_3m_sde(at_context *cx, at_scheduler *s, const k_call *c)
+static at_tensor *dpmpp_3m_sde(at_context *cx, at_scheduler *s, const at_k_call *c)
 {
-    const at_history *h = &own(s)->clean;
+    const at_history *h = &at_k_run_of(s)->clean;
     float up;
-    at_history_push(cx, &own(s)->clean, c->clean);
+    at_history_push(cx, &at_k_run_of(s)->clean, c->clean);
     if (c->next == 0) return c->clean;
     at_tensor *x = sde_base(cx, s, c, &up);
-    float way = 2.0f * length(s, 0), phi2 = expm1f(-way) / way + 1.0f, phi3 = phi2 / way - 0.5f;
+    float way = 2.0f * at_k_length(s, 0), phi2 = expm1f(-way) / way + 1.0f,
+          phi3 = phi2 / way - 0.5f;
     if (h->count > 1) {
-        float r0 = length(s, -1) / length(s, 0);
+        float r0 = at_k_length(s, -1) / at_k_length(s, 0);
         at_tensor *d = at_affine(cx, at_sub(cx, h->x[0], h->x[1]), 1.0f / r0, 0.0f);
         if (h->count > 2) {
-            float r1 = length(s, -2) / length(s, 0);
+            float r1 = at_k_length(s, -2) / at_k_length(s, 0);
             at_tensor *before = at_affine(cx, at_sub(cx, h->x[1], h->x[2]), 1.0f / r1, 0.0f);
             at_tensor *change = at_sub(cx, d, before);
             d = at_blend(cx, 1.0f, d, r0 / (r0 + r1), change);
@@ -394,107 +349,178 @@ static at_tensor *dpmpp_3m_sde(at_context *cx, at_scheduler *s, const k_call *c)
 
 /* ---- two calls a step */
 
-static float level_next(float sigma, float next)
+static double level_next(const double *x, int stage, int calls)
 {
-    (void)sigma;
-    return next;
+    (void)stage;
+    (void)calls;
+    return x[1];
 }
 
-static float middle_down(float sigma, float next)
+static double middle(const double *x, int stage, int calls)
 {
-    return at_log_middle(sigma, down_of(sigma, next));
+    (void)stage;
+    (void)calls;
+    return at_log_middle((float)x[0], (float)x[1]);
+}
+
+static double middle_down(const double *x, int stage, int calls)
+{
+    (void)stage;
+    (void)calls;
+    return at_log_middle((float)x[0], at_k_down((float)x[0], (float)x[1]));
 }
 
 /* To the middle, or to the end (Heun). */
-static at_tensor *straight(at_context *cx, at_scheduler *s, const k_call *c)
+static at_tensor *straight(at_context *cx, at_scheduler *s, const at_k_call *c)
 {
-    float to = own(s)->shown[s->index + 1];
-    return at_blend(cx, 1.0f, c->x, to - c->sigma, slope(cx, c->x, c->clean, c->sigma));
+    float to = at_k_run_of(s)->shown[s->index + 1];
+    return at_blend(cx, 1.0f, c->x, to - c->sigma, at_k_slope(cx, c->x, c->clean, c->sigma));
 }
 
-static at_tensor *heun(at_context *cx, at_scheduler *s, const k_call *c)
+static at_tensor *heun(at_context *cx, at_scheduler *s, const at_k_call *c)
 {
-    const k_sampler *m = own(s);
-    at_tensor *one = slope(cx, m->start, m->start_clean, c->sigma);
-    at_tensor *two = slope(cx, c->x, c->clean, c->shown);
+    const at_k_run *m = at_k_run_of(s);
+    at_tensor *one = at_k_slope(cx, m->start, m->start_clean, c->sigma);
+    at_tensor *two = at_k_slope(cx, c->x, c->clean, c->shown);
     at_tensor *d = at_blend(cx, 0.5f, one, 0.5f, two);
     return at_blend(cx, 1.0f, m->start, c->next - c->sigma, d);
 }
 
-static at_tensor *dpm_2(at_context *cx, at_scheduler *s, const k_call *c)
+static at_tensor *dpm_2(at_context *cx, at_scheduler *s, const at_k_call *c)
 {
-    at_tensor *d = slope(cx, c->x, c->clean, c->shown);
-    return at_blend(cx, 1.0f, own(s)->start, c->next - c->sigma, d);
+    at_tensor *d = at_k_slope(cx, c->x, c->clean, c->shown);
+    return at_blend(cx, 1.0f, at_k_run_of(s)->start, c->next - c->sigma, d);
 }
 
-static at_tensor *dpm_2_ancestral(at_context *cx, at_scheduler *s, const k_call *c)
+static at_tensor *dpm_2_ancestral(at_context *cx, at_scheduler *s, const at_k_call *c)
 {
-    float down = down_of(c->sigma, c->next);
-    at_tensor *d = slope(cx, c->x, c->clean, c->shown);
-    return renoise(cx, s, at_blend(cx, 1.0f, own(s)->start, down - c->sigma, d), c, down);
+    float down = at_k_down(c->sigma, c->next);
+    at_tensor *d = at_k_slope(cx, c->x, c->clean, c->shown);
+    return renoise(cx, s, at_blend(cx, 1.0f, at_k_run_of(s)->start, down - c->sigma, d), c, down);
 }
 
-static at_tensor *dpmpp_2s_ancestral(at_context *cx, at_scheduler *s, const k_call *c)
+static at_tensor *dpmpp_2s_ancestral(at_context *cx, at_scheduler *s, const at_k_call *c)
 {
-    float down = down_of(c->sigma, c->next);
-    return renoise(cx, s, toward(cx, own(s)->start, c->clean, down / c->sigma), c, down);
+    float down = at_k_down(c->sigma, c->next);
+    return renoise(cx, s, at_k_toward(cx, at_k_run_of(s)->start, c->clean, down / c->sigma), c,
+                   down);
 }
 
-static at_tensor *sde_stage(at_context *cx, const at_scheduler *s, const k_call *c, at_tensor *from,
-                            float to)
+static at_tensor *sde_stage(at_context *cx, const at_scheduler *s, const at_k_call *c,
+                            at_tensor *from, float to)
 {
-    float down = down_of(c->sigma, to), up = sqrtf(to * to - down * down);
-    return tree_noise(cx, s, c, toward(cx, from, c->clean, down / c->sigma), to, up);
+    float down = at_k_down(c->sigma, to), up = sqrtf(to * to - down * down);
+    return tree_noise(cx, s, c, at_k_toward(cx, from, c->clean, down / c->sigma), to, up);
 }
 
-static at_tensor *dpmpp_sde_first(at_context *cx, at_scheduler *s, const k_call *c)
+static at_tensor *dpmpp_sde_first(at_context *cx, at_scheduler *s, const at_k_call *c)
 {
-    return sde_stage(cx, s, c, c->x, own(s)->shown[s->index + 1]);
+    return sde_stage(cx, s, c, c->x, at_k_run_of(s)->shown[s->index + 1]);
 }
 
-static at_tensor *dpmpp_sde(at_context *cx, at_scheduler *s, const k_call *c)
+static at_tensor *dpmpp_sde(at_context *cx, at_scheduler *s, const at_k_call *c)
 {
-    return sde_stage(cx, s, c, own(s)->start, c->next);
+    return sde_stage(cx, s, c, at_k_run_of(s)->start, c->next);
 }
 
-#define K_SAMPLER(short_name, function, calls, ...) \
-    {                                               \
-        .class = {.name = "sample_" #function,      \
-                  .sampler = short_name,            \
-                  .size = sizeof(k_sampler),        \
-                  .order = calls,                   \
-                  .configure = configure,           \
-                  .set_timesteps = set_timesteps,   \
-                  .scale_input = scale_input,       \
-                  .step = step,                     \
-                  .add_noise = add_noise,           \
-                  .reset = reset,                   \
-                  .destroy = destroy},              \
-        __VA_ARGS__                                 \
+/* ---- dpm_fast: DPM-Solver's steps of three calls, and what is left over (Lu et al. 2022) */
+
+/* m steps down to the last level above 0, equal by their logarithms. */
+static double *fast_levels(at_context *cx, double *x, int *count)
+{
+    int n = *count, steps = n / 3 + 1;
+    double high = log(x[0]), low = log(x[n - 1]);
+    (void)cx; /* there is room: no more steps than there were */
+    for (int i = 0; i <= steps && i <= n; i++) x[i] = exp(high + (low - high) * i / steps);
+    *count = AT_MIN(steps, n);
+    return x;
+}
+
+static int fast_calls(int i, int steps, int asked)
+{
+    if (asked % 3) return i < steps - 1 ? 3 : asked % 3;
+    return i < steps - 2 ? 3 : steps - i;
+}
+
+static double fast_level(const double *x, int stage, int calls)
+{
+    return exp(log(x[0]) + (log(x[1]) - log(x[0])) * stage / calls);
+}
+
+static at_tensor *dpm_fast(at_context *cx, at_scheduler *s, const at_k_call *c)
+{
+    at_k_run *m = at_k_run_of(s);
+    float to = c->ends ? c->next : m->shown[s->index + 1];
+    float h = logf(c->sigma) - logf(to), e = expm1f(h);
+    at_history_push(cx, &m->slopes, at_k_slope(cx, c->x, c->clean, c->shown));
+    at_tensor *first = m->slopes.x[c->stage];
+    at_tensor *x = at_blend(cx, 1.0f, c->stage ? m->start : c->x, -to * e, first);
+    if (!c->stage) return x;
+    float by = c->stage == 2 ? 1.5f * (e / h - 1.0f) : c->ends ? e : 2.0f * (e / h - 1.0f);
+    return at_blend(cx, 1.0f, x, -to * by, at_sub(cx, m->slopes.x[0], first));
+}
+
+#define K_SAMPLER(short_name, function, calls_, ...) \
+    K_CLASS(short_name, function, calls_, false, false, __VA_ARGS__)
+#define K_CLASS(short_name, function, calls_, whole_, away_, ...) \
+    {                                                             \
+        .class = {.name = "sample_" #function,                    \
+                  .sampler = short_name,                          \
+                  .size = sizeof(at_k_run),                       \
+                  .order = calls_,                                \
+                  .whole = whole_,                                \
+                  .takes_away = away_,                            \
+                  .configure = configure,                         \
+                  .set_timesteps = set_timesteps,                 \
+                  .scale_input = scale_input,                     \
+                  .step = step,                                   \
+                  .add_noise = add_noise,                         \
+                  .reset = reset,                                 \
+                  .destroy = destroy},                            \
+        __VA_ARGS__                                               \
     }
+#define CFG_PP(function, ...) \
+    K_CLASS(#function, function, 1, false, true, .move = at_k_##function, __VA_ARGS__)
 
-static const k_class SAMPLERS[] = {
+static const at_k_class SAMPLERS[] = {
     K_SAMPLER("k_euler", euler, 1, .move = euler),
     K_SAMPLER("k_euler_a", euler_ancestral, 1, .move = euler_ancestral),
-    K_SAMPLER("k_heun", heun, 2, .move = straight, .second = heun, .between = level_next),
-    K_SAMPLER("k_dpm_2", dpm_2, 2, .move = straight, .second = dpm_2, .between = at_log_middle,
+    K_SAMPLER("k_heun", heun, 2, .move = straight, .later = heun, .level = level_next),
+    K_SAMPLER("k_dpm_2", dpm_2, 2, .move = straight, .later = dpm_2, .level = middle,
               .discards = true),
-    K_SAMPLER("k_dpm_2_a", dpm_2_ancestral, 2, .move = straight, .second = dpm_2_ancestral,
-              .between = middle_down, .not_on_flows = true, .discards = true),
+    K_SAMPLER("k_dpm_2_a", dpm_2_ancestral, 2, .move = straight, .later = dpm_2_ancestral,
+              .level = middle_down, .not_on_flows = true, .discards = true),
     K_SAMPLER("k_lms", lms, 1, .move = lms),
-    K_SAMPLER("dpmpp_2s_a", dpmpp_2s_ancestral, 2, .move = straight, .second = dpmpp_2s_ancestral,
-              .between = middle_down, .not_on_flows = true),
-    K_SAMPLER("k_dpmpp_sde", dpmpp_sde, 2, .move = dpmpp_sde_first, .second = dpmpp_sde,
-              .between = at_log_middle, .not_on_flows = true),
+    K_SAMPLER("dpmpp_2s_a", dpmpp_2s_ancestral, 2, .move = straight, .later = dpmpp_2s_ancestral,
+              .level = middle_down, .not_on_flows = true),
+    K_SAMPLER("k_dpmpp_sde", dpmpp_sde, 2, .move = dpmpp_sde_first, .later = dpmpp_sde,
+              .level = middle, .not_on_flows = true),
     K_SAMPLER("k_dpmpp_2m", dpmpp_2m, 1, .move = dpmpp_2m),
     K_SAMPLER("k_dpmpp_2m_sde", dpmpp_2m_sde, 1, .move = dpmpp_2m_sde, .not_on_flows = true),
     K_SAMPLER("k_dpmpp_2m_sde_heun", dpmpp_2m_sde_heun, 1, .move = dpmpp_2m_sde_heun,
               .not_on_flows = true),
     K_SAMPLER("k_dpmpp_3m_sde", dpmpp_3m_sde, 1, .move = dpmpp_3m_sde, .not_on_flows = true),
-    K_SAMPLER("k_lcm", lcm, 1, .move = lcm),
-    K_SAMPLER("ipndm", ipndm, 1, .move = ipndm),
-    K_SAMPLER("res_multistep", res_multistep, 1, .move = res_multistep),
-    K_SAMPLER("gradient_estimation", gradient_estimation, 1, .move = gradient_estimation),
+    K_CLASS("dpm_fast", dpm_fast, 1, true, false, .move = dpm_fast, .later = dpm_fast,
+            .level = fast_level, .calls = fast_calls, .levels = fast_levels, .not_on_flows = true),
+    K_SAMPLER("k_lcm", lcm, 1, .move = at_k_lcm),
+    K_SAMPLER("k_ddpm", ddpm, 1, .move = at_k_ddpm, .not_on_flows = true),
+    K_SAMPLER("ipndm", ipndm, 1, .move = at_k_ipndm),
+    K_SAMPLER("ipndm_v", ipndm_v, 1, .move = at_k_ipndm_v),
+    K_SAMPLER("res_multistep", res_multistep, 1, .move = at_k_res_multistep),
+    K_SAMPLER("res_multistep_ancestral", res_multistep_ancestral, 1,
+              .move = at_k_res_multistep_ancestral, .not_on_flows = true),
+    K_SAMPLER("gradient_estimation", gradient_estimation, 1, .move = at_k_gradient_estimation),
+    K_SAMPLER("er_sde", er_sde, 1, .move = at_k_er_sde, .below_1 = true),
+    K_CLASS("heunpp2", heunpp2, 3, true, false, .move = at_k_heunpp2, .later = at_k_heunpp2,
+            .level = at_k_heunpp2_level, .calls = at_k_heunpp2_calls),
+    K_CLASS("restart", restart, 2, true, false, .move = straight, .later = heun,
+            .level = level_next, .levels = at_k_restart_levels, .by_karras = true,
+            .not_on_flows = true),
+    CFG_PP(euler_cfg_pp, ),
+    CFG_PP(euler_ancestral_cfg_pp, ),
+    CFG_PP(dpmpp_2m_cfg_pp, ),
+    CFG_PP(res_multistep_cfg_pp, ),
+    CFG_PP(gradient_estimation_cfg_pp, ),
 };
 
 const at_scheduler_class *at_k_sampler(int i)

@@ -3,14 +3,29 @@
 #include "schedulers/respacing.h"
 #include <math.h>
 #include <string.h>
+#include <strings.h>
 
 static const char *const NAMES[AT_K_SCHEDULES] = {
     "normal",       "karras",     "exponential",      "beta", "sgm_uniform", "simple",
-    "ddim_uniform", "kl_optimal", "linear_quadratic", "ays"};
+    "ddim_uniform", "kl_optimal", "linear_quadratic", "ays",  "turbo",       "laplace"};
 
 const char *at_k_schedule_name(int schedule)
 {
     return schedule >= 0 && schedule < AT_K_SCHEDULES ? NAMES[schedule] : NULL;
+}
+
+const char *at_k_schedule_own_name(const char *name)
+{
+    static const char *const others[][2] = {
+        {"automatic", "default"},           {"uniform", "normal"},
+        {"polyexponential", "exponential"}, {"align_your_steps", "ays"},
+        {"align your steps", "ays"},        {"ddim", "ddim_uniform"},
+        {"sgm uniform", "sgm_uniform"},     {"kl optimal", "kl_optimal"}};
+    for (size_t i = 0; i < AT_COUNT(others); i++)
+        if (strcasecmp(name, others[i][0]) == 0) return others[i][1];
+    for (int i = 0; i < AT_K_SCHEDULES; i++)
+        if (strcasecmp(name, NAMES[i]) == 0) return NAMES[i];
+    return name;
 }
 
 int at_k_schedule_of(const char *name)
@@ -130,6 +145,13 @@ static double linear_quadratic(int i, int steps)
     return 1.0 - (i < straight ? i * slope : square * i * i + linear * i + start);
 }
 
+/* Quantiles of Laplace's distribution over the logarithm (Hang et al. 2024), mu 0, beta 1/2. */
+static double laplace(double part)
+{
+    double side = part < 0.5 ? 1.0 : part > 0.5 ? -1.0 : 0.0;
+    return exp(-0.5 * side * log(1.0 - 2.0 * fabs(0.5 - part) + 1e-5));
+}
+
 static double one_level(const at_k_table *table, at_k_schedule schedule, int i, int n)
 {
     int last = table->count - 1;
@@ -144,6 +166,10 @@ static double one_level(const at_k_table *table, at_k_schedule schedule, int i, 
         return tan(part * atan(low) + (1.0 - part) * atan(high));
     case AT_K_LINEAR_QUADRATIC:
         return linear_quadratic(i, n) * high;
+    case AT_K_TURBO:
+        return level(table, fmax(rint(table->count * (double)(n - i) / n - 1.0), 0.0));
+    case AT_K_LAPLACE:
+        return fmin(fmax(laplace(part), low), high);
     default:
         return level(table, at_linspace(last, end, i, n));
     }
@@ -153,6 +179,9 @@ double *at_k_levels(at_context *cx, const at_k_table *table, at_k_schedule sched
                     int *count)
 {
     const ays_table *ays = schedule == AT_K_AYS ? ays_of(cx, table) : NULL;
+    if (schedule == AT_K_LAPLACE && !table->discrete)
+        return at_fail(cx, AT_ERROR_UNSUPPORTED,
+                       "--schedule laplace: half of its levels are above a flow's");
     if (steps > table->count)
         return at_fail(cx, AT_ERROR_ARGUMENT, "%d steps of %d that were trained", steps,
                        table->count);

@@ -16,6 +16,8 @@ typedef enum at_k_schedule {
     AT_K_KL_OPTIMAL,
     AT_K_LINEAR_QUADRATIC,
     AT_K_AYS,
+    AT_K_TURBO,
+    AT_K_LAPLACE,
     AT_K_SCHEDULES
 } at_k_schedule;
 
@@ -30,6 +32,8 @@ typedef struct at_k_table {
 
 const char *at_k_schedule_name(int schedule); /* NULL past the last */
 int at_k_schedule_of(const char *name);       /* -1: none */
+/* The name here of A1111's, in small and capital letters alike; others stay. */
+const char *at_k_schedule_own_name(const char *name);
 
 /* Levels for so many steps, the last of them 0; NULL after a failure. *count: how many steps they
    are (ddim_uniform and beta do not always keep to what is asked for). at_free frees them. */

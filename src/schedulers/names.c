@@ -65,6 +65,7 @@ static const pair FOREIGN[] = {
     {"dpmpp_2m_sde_gpu", "k_dpmpp_2m_sde"},
     {"dpmpp_3m_sde_gpu", "k_dpmpp_3m_sde"},
     {"dpmpp_sde_gpu", "k_dpmpp_sde"},
+    {"DPM fast", "dpm_fast"},
     {"uni_pc", "unipc"},
     {"uni_pc_bh2", "unipc"},
 };
@@ -86,6 +87,7 @@ static const pair K_FORMS[] = {
     {"dpmpp_2m_sde", "k_dpmpp_2m_sde"},
     {"dpmpp_3m_sde", "k_dpmpp_3m_sde"},
     {"dpmpp_sde", "k_dpmpp_sde"},
+    {"ddpm", "k_ddpm"},
 };
 
 /* What stands for a class over a table where the model is a flow. */
@@ -289,6 +291,7 @@ const at_scheduler_class *at_scheduler_named(at_context *cx, cJSON *json, const 
     if (!at_ok(cx)) return NULL;
     if (!cJSON_IsObject(json)) return at_fail(cx, AT_ERROR_FORMAT, "%s: not a JSON object", path);
     const char *own = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "_class_name"));
+    if (schedule) schedule = at_k_schedule_own_name(schedule);
     if (sampler) sampler = own_name(sampler, &schedule);
     const at_scheduler_class *class = sampler ? class_called(sampler)
                                       : own   ? class_called(own)

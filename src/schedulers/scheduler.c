@@ -126,6 +126,11 @@ at_tensor *at_scheduler_step(at_context *cx, at_scheduler *s, at_tensor *output,
     if (!at_same_shape(output, sample))
         return at_fail(cx, AT_ERROR_SHAPE, "scheduler step: output %s, sample %s",
                        at_shape_text(output), at_shape_text(sample));
+    if (s->class->takes_away && !s->away)
+        return at_fail(cx, AT_ERROR_UNSUPPORTED,
+                       "--sampler %s: goes by what the model says without the prompt, which this "
+                       "model is not asked here",
+                       s->class->sampler);
     at_tensor *next = s->class->step(cx, s, output, sample, noise);
     if (next) s->index++;
     return next;

@@ -48,6 +48,8 @@ typedef struct at_scheduler_class {
     size_t size;         /* of its own struct */
     int order;           /* model calls a step */
     bool takes_sigmas;   /* where the model is a flow */
+    bool whole;      /* goes through all of its steps: neither from a picture nor to a refiner */
+    bool takes_away; /* goes by what the model says without the prompt, too */
 
     /* Reads every option with the class's default; base/json.h. */
     void (*configure)(at_context *cx, at_scheduler *s, at_config *config);
@@ -71,6 +73,8 @@ struct at_scheduler {
     double *timesteps; /* count: what the model is called with */
     float *sigmas;     /* count + 1: noise levels, the last the end; NULL before set_timesteps */
     int index;         /* of the next step */
+    at_tensor *away;   /* where the class takes it: what the model says without the prompt, set
+                          before each step by who runs it */
     const char *model; /* the pipeline's class, for schedules made for one model; may be NULL */
     double eta;        /* how much noise DDIM draws anew: 0 none; set by who runs it */
 };

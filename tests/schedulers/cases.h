@@ -141,6 +141,7 @@ static inline void check_steps(at_context *cx, const char *name, at_scheduler *s
             assert_ptr_equal(shown, sample);
         at_tensor *output = row(cx, cJSON_GetArrayItem(item(steps, "model_output"), i));
         at_tensor *after = row(cx, cJSON_GetArrayItem(item(steps, "after"), i));
+        if (item(steps, "away")) s->away = row(cx, cJSON_GetArrayItem(item(steps, "away"), i));
         sample = at_scheduler_step(cx, s, output, sample, seed ? noise : NULL);
         assert_non_null(sample);
         check_rows(name, i, sample, after, bar);

@@ -125,6 +125,12 @@ static void test_classes(void **state)
     expect_class(DDIM, "uni_pc", NULL, "UniPCMultistepScheduler");
     expect_class(DDIM, "dpmpp_2s_ancestral", NULL, "sample_dpmpp_2s_ancestral");
     expect_class(DDIM, "sample_heun", NULL, "sample_heun");
+    expect_class(DDIM, "Restart", NULL, "sample_restart");
+    expect_class(DDIM, "DPM fast", NULL, "sample_dpm_fast");
+    expect_class(DDIM, "euler", "KL Optimal", "sample_euler");
+    expect_class(DDIM, "euler", "Automatic", "EulerDiscreteScheduler");
+    expect_class(DDIM, "ddpm", "karras", "DDPMScheduler");
+    expect_class(DDIM, "ddpm", "normal", "sample_ddpm");
     expect_class(DDIM, "euler", "simple", "EulerDiscreteScheduler");
     expect_class(DDIM, "euler", "kl_optimal", "sample_euler");
     expect_class(DDIM, "dpmpp_3m_sde", "normal", "sample_dpmpp_3m_sde");

@@ -1,8 +1,8 @@
 """tests/fixtures/schedulers/k_diffusion.json: the samplers of k-diffusion over a table of trained steps and on flows.
 
 The network's outputs are random numbers that k-diffusion's own wrappers make clean samples of. Levels are k-diffusion's
-(get_sigmas, karras, exponential); those that only ComfyUI has are written out here from its definitions, and so are
-ipndm, res_multistep, gradient_estimation and lcm, which k-diffusion does not have. Noise: where k-diffusion draws, one
+(get_sigmas, karras, exponential); those that only ComfyUI and A1111 have are written out here from their definitions, and
+so are the samplers of OWN, which k-diffusion does not have. Those of CFG++ are told two clean samples. Noise: where k-diffusion draws, one
 draw after the other; where it grows a Brownian tree, the tree's seed is the draws' seed.
 """
 
@@ -80,6 +80,11 @@ def levels(model, name, n):
         x = [i * 0.025 / half for i in range(half)]
         x += [square * i ** 2 + linear * i + square * half ** 2 for i in range(half, n)]
         return zero((1 - torch.tensor(x)) * high)
+    if name == "turbo":
+        return zero(model.t_to_sigma((torch.arange(n, 0, -1) * 1000.0 / n - 1).round()))
+    if name == "laplace":
+        side = 0.5 - torch.linspace(0, 1, n)
+        return zero((-0.5 * side.sign() * torch.log(1 - 2 * side.abs() + 1e-5)).exp().clamp(low, high))
     table = {"ays": [14.6146412293, 6.4745760956, 3.8636745985, 2.6946151520, 1.8841921177, 1.3943805092, 0.9642583904,
                      0.6523686016, 0.3977456272, 0.1515232662, 0.0291671582]}[name]
     at = np.interp(np.linspace(0, 1, n + 1), np.linspace(0, 1, len(table)), np.log(table))
@@ -146,7 +151,189 @@ def euler_ancestral_flow(model, x, sigmas):
     return x
 
 
+def ddpm(model, x, sigmas):
+    for sigma, to in zip(sigmas[:-1], sigmas[1:]):
+        clean = model(x, sigma[None])
+        a, b = 1 / (sigma ** 2 + 1), 1 / (to ** 2 + 1)
+        eps, kept, alpha = sampling.to_d(x, sigma, clean), x / (1 + sigma ** 2).sqrt(), a / b
+        x = (1 / alpha).sqrt() * (kept - (1 - alpha) * eps / (1 - a).sqrt())
+        if to > 0:
+            x = (x + ((1 - alpha) * (1 - b) / (1 - a)).sqrt() * torch.randn_like(x)) * (1 + to ** 2).sqrt()
+    return x
+
+
+def ipndm_v(model, x, sigmas):
+    """The weights that make each polynomial through the slopes exact would be others: these are the authors' own."""
+    slopes = []
+    for i, (sigma, to) in enumerate(zip(sigmas[:-1], sigmas[1:])):
+        clean = model(x, sigma[None])
+        slopes = [sampling.to_d(x, sigma, clean), *slopes[:3]]
+        h = [to - sigma, *(sigmas[i - k] - sigmas[i - k - 1] for k in range(len(slopes) - 1))]
+        w = [1.0]
+        if len(slopes) > 1:
+            w = [(2 + h[0] / h[1]) / 2, -(h[0] / h[1]) / 2]
+        if len(slopes) > 2:
+            t1 = (1 - h[0] / (3 * (h[0] + h[1])) * (h[0] * (h[0] + h[1])) / (h[1] * (h[1] + h[2]))) / 2
+            w = [w[0] + t1, w[1] - (1 + h[1] / h[2]) * t1, t1 * h[1] / h[2]]
+        if len(slopes) > 3:
+            t2 = (1 - h[0] / (3 * (h[0] + h[1]))) / 2 + (1 - h[0] / (2 * (h[0] + h[1]))) * h[0] / (6 * (h[0] + h[1] + h[2]))
+            t2 = t2 * (h[0] * (h[0] + h[1]) * (h[0] + h[1] + h[2])) / (h[1] * (h[1] + h[2]) * (h[1] + h[2] + h[3]))
+            far = h[1] * (h[1] + h[2]) / (h[2] * (h[2] + h[3]))
+            w = [w[0] + t2, w[1] - (1 + h[1] / h[2] + far) * t2, w[2] + (h[1] / h[2] + far * (1 + h[2] / h[3])) * t2,
+                 -t2 * far * h[1] / h[2]]
+        x = x + (to - sigma) * sum(a * d for a, d in zip(w, slopes)) if to > 0 else clean
+    return x
+
+
+def res_multistep_ancestral(model, x, sigmas):
+    before = before_down = None
+    for i, (sigma, to) in enumerate(zip(sigmas[:-1], sigmas[1:])):
+        clean = model(x, sigma[None])
+        down, up = sampling.get_ancestral_step(sigma, to)
+        if before is None or down == 0:
+            x = x + sampling.to_d(x, sigma, clean) * (down - sigma)
+        else:
+            h = (sigma / down).log()
+            c2 = (before_down / sigmas[i - 1]).log() / h
+            phi1 = torch.expm1(-h) / -h
+            phi2 = (phi1 - 1) / -h
+            x = torch.exp(-h) * x + h * ((phi1 - phi2 / c2) * clean + phi2 / c2 * before)
+        if to > 0:
+            x = x + torch.randn_like(x) * up
+        before, before_down = clean, down
+    return x
+
+
+def er_sde(model, x, sigmas):
+    flow = isinstance(model.model, Flow)
+    scaler = lambda v: v * ((v ** 0.3).exp() + 10.0)
+    ratios = sigmas / (1 - sigmas) if flow else sigmas
+    cleans, changes = [], []
+    for i, (sigma, to) in enumerate(zip(sigmas[:-1], sigmas[1:])):
+        clean = model(x, sigma[None])
+        cleans.append(clean)
+        if to == 0:
+            return clean
+        s, t = ratios[i], ratios[i + 1]
+        a_s, a_t = sigma / s, to / t
+        r = scaler(t) / scaler(s)
+        x = a_t / a_s * r * x + a_t * (1 - r) * clean
+        dt = t - s
+        places = t + torch.arange(200.0) * (-dt / 200)
+        if i > 0:
+            changes.append((clean - cleans[-2]) / (s - ratios[i - 1]))
+            x = x + a_t * (dt + (1 / scaler(places)).sum() * (-dt / 200) * scaler(t)) * changes[-1]
+        if i > 1:
+            bend = (changes[-1] - changes[-2]) / ((s - ratios[i - 2]) / 2)
+            x = x + a_t * (dt ** 2 / 2 + ((places - s) / scaler(places)).sum() * (-dt / 200) * scaler(t)) * bend
+        x = x + a_t * torch.randn_like(x) * (t ** 2 - s ** 2 * r ** 2).sqrt()
+
+
+def heunpp2(model, x, sigmas):
+    n = len(sigmas) - 1
+    for i in range(n):
+        at, looks, slopes = x, min(n - i, 3), []
+        for k in range(looks):
+            slopes.append(sampling.to_d(at, sigmas[i + k], model(at, sigmas[i + k][None])))
+            at = at + slopes[-1] * (sigmas[i + k + 1] - sigmas[i + k])
+        shares = [float(sigmas[i + k] / (looks * sigmas[0])) for k in range(1, looks)]
+        d = sum(w * d for w, d in zip([1 - sum(shares), *shares], slopes))
+        x = x + d * (sigmas[i + 1] - sigmas[i])
+    return x
+
+
+def restart(model, x, sigmas):
+    steps, parts = len(sigmas) - 1, []
+    again, times = (9, 1) if steps < 36 else (steps // 4, 2)
+    low = None
+    if steps >= 20:
+        sigmas = sampling.get_sigmas_karras(steps - again * times, float(sigmas[-2]), float(sigmas[0]))
+        low, high = (int((sigmas - level).abs().argmin()) for level in (0.1, 2.0))
+    for i in range(len(sigmas) - 1):
+        parts.append((sigmas[i], sigmas[i + 1]))
+        if i + 1 == low and high < low:
+            way = sampling.get_sigmas_karras(again + 1, float(sigmas[low]), float(sigmas[high]))[:-1]
+            parts += list(zip(way[:-1], way[1:])) * times
+    last = parts[0][0]
+    for sigma, to in parts:
+        if sigma > last * (1 + 1e-6):
+            x = x + torch.randn_like(x) * (sigma ** 2 - last ** 2) ** 0.5
+        d = sampling.to_d(x, sigma, model(x, sigma[None]))
+        if to > 0:
+            y = x + d * (to - sigma)
+            d = (d + sampling.to_d(y, to, model(y, to[None]))) / 2
+        x, last = x + d * (to - sigma), to
+    return x
+
+
+# ---- CFG++: model.away is the clean sample without the prompt, of the call before
+
+def signal(model, sigma):
+    return 1 - sigma if isinstance(model.model, Flow) else torch.ones(())
+
+
+def euler_cfg_pp(model, x, sigmas, eta=0.0):
+    for sigma, to in zip(sigmas[:-1], sigmas[1:]):
+        clean = model(x, sigma[None])
+        if to == 0:
+            return clean
+        a, b = signal(model, sigma), signal(model, to)
+        down, up = sampling.get_ancestral_step(sigma / a, to / b, eta=eta) if a > 0 else (0.0, to / b) if eta else (to / b, 0.0)
+        x = b * clean + b * down * sampling.to_d(x, sigma, a * model.away)
+        if eta:
+            x = x + b * torch.randn_like(x) * up
+
+
+def euler_ancestral_cfg_pp(model, x, sigmas):
+    return euler_cfg_pp(model, x, sigmas, 1.0)
+
+
+def dpmpp_2m_cfg_pp(model, x, sigmas):
+    before = None
+    for i, (sigma, to) in enumerate(zip(sigmas[:-1], sigmas[1:])):
+        clean = model(x, sigma[None])
+        h, mix = (sigma / to).log(), -to / sigma * model.away
+        if before is not None and to > 0:
+            r = (sigmas[i - 1] / sigma).log() / h
+            mix = mix - torch.expm1(-h) / (2 * r) * (clean - before)
+        x, before = clean + mix + to / sigma * x, model.away
+    return x
+
+
+def res_multistep_cfg_pp(model, x, sigmas):
+    before = None
+    for i, (sigma, to) in enumerate(zip(sigmas[:-1], sigmas[1:])):
+        clean = model(x, sigma[None])
+        if before is None or to == 0:
+            x = clean + sampling.to_d(x, sigma, model.away) * to
+        else:
+            h = (sigma / to).log()
+            c2 = (sigma / sigmas[i - 1]).log() / h
+            phi1 = torch.expm1(-h) / -h
+            phi2 = (phi1 - 1) / -h
+            x = torch.exp(-h) * (x + clean - model.away) + h * ((phi1 - phi2 / c2) * model.away + phi2 / c2 * before)
+        before = model.away
+    return x
+
+
+def gradient_estimation_cfg_pp(model, x, sigmas):
+    before = None
+    for sigma, to in zip(sigmas[:-1], sigmas[1:]):
+        clean = model(x, sigma[None])
+        d = sampling.to_d(x, sigma, model.away)
+        x = clean + d * to if to > 0 else clean
+        if before is not None and to > 0:
+            x = x + (d - before) * (to - sigma)
+        before = d
+    return x
+
+
+CFG_PP = {"euler_cfg_pp": euler_cfg_pp, "euler_ancestral_cfg_pp": euler_ancestral_cfg_pp, "dpmpp_2m_cfg_pp": dpmpp_2m_cfg_pp,
+          "res_multistep_cfg_pp": res_multistep_cfg_pp, "gradient_estimation_cfg_pp": gradient_estimation_cfg_pp}
+ADDED = {"k_ddpm": ddpm, "ipndm_v": ipndm_v, "res_multistep_ancestral": res_multistep_ancestral, "er_sde": er_sde,
+         "heunpp2": heunpp2, "restart": restart}
 OWN = {"ipndm": ipndm, "gradient_estimation": gradient_estimation, "res_multistep": res_multistep, "k_lcm": lcm}
+EVERY = OWN | ADDED | CFG_PP
 
 
 # ---- walks
@@ -155,7 +342,7 @@ class Recorder:
     """What the sampler asks of the network, with random answers."""
 
     def __init__(self, g):
-        self.g, self.t, self.scaled, self.said = g, [], [], []
+        self.g, self.t, self.scaled, self.said, self.away = g, [], [], [], []
 
     def __call__(self, x, t):
         self.t.append(float(t.flatten()[0]))
@@ -168,12 +355,18 @@ class Recorder:
 class Watched:
     """The wrapped network, which notes the sample before each call."""
 
-    def __init__(self, model):
-        self.model, self.samples = model, []
+    def __init__(self, model, recorder=None):
+        self.model, self.samples, self.recorder = model, [], recorder
 
     def __call__(self, x, sigma, **_):
         self.samples.append(exact(x))
-        return self.model(x, sigma)
+        clean = self.model(x, sigma)
+        if self.recorder:  # the same again, of which only the answer is kept
+            t, scaled, said = (list(v) for v in (self.recorder.t, self.recorder.scaled, self.recorder.said))
+            self.away = self.model(x, sigma)
+            self.recorder.away.append(self.recorder.said[-1])
+            self.recorder.t, self.recorder.scaled, self.recorder.said = t, scaled, said
+        return clean
 
 
 def case(sampler, schedule, steps, prediction="epsilon", shift=None, bar=2e-5):
@@ -198,15 +391,19 @@ def case(sampler, schedule, steps, prediction="epsilon", shift=None, bar=2e-5):
     else:
         sigmas = levels(model, schedule, steps)
     x = torch.randn(1, 4, 1, generator=g) * (1.0 if shift else sigmas[0])
-    watched, start = Watched(model), exact(x)
+    if shift and sampler == "er_sde" and sigmas[0] >= 1:  # where there is a logarithm
+        sigmas[0] = shift * (1 - 1e-4) / (1 + (shift - 1) * (1 - 1e-4))
+    watched, start = Watched(model, recorder if sampler in CFG_PP else None), exact(x)
     torch.manual_seed(seed + 1)
     extra, drawn = {}, seed + 1
     if sampler.endswith("heun") and "sde" in sampler:
         extra["solver_type"] = "heun"
     if "sde" in sampler:
         extra["noise_sampler"] = sampling.BrownianTreeNoiseSampler(x, sigmas[sigmas > 0].min(), sigmas.max(), drawn)
-    if sampler in OWN:
-        last = OWN[sampler](watched, x, sigmas)
+    if sampler in EVERY:
+        last = EVERY[sampler](watched, x, sigmas)
+    elif sampler == "dpm_fast":
+        last = sampling.sample_dpm_fast(watched, x, sigmas[-2], sigmas[0], steps, disable=True)
     elif shift and sampler == "k_euler_a":
         last = euler_ancestral_flow(watched, x, sigmas)
     elif sampler in ("k_euler", "k_heun", "k_dpm_2"):  # draw at every step what they then do not use
@@ -217,7 +414,7 @@ def case(sampler, schedule, steps, prediction="epsilon", shift=None, bar=2e-5):
                   "config": config, "set_timesteps": {"num_inference_steps": steps}, "bar": bar,
                   "timesteps": recorder.t, "init_noise_sigma": 1.0 if shift else float(sigmas[0]),
                   "steps": {"sample": start, "noise_seed": drawn, "begin": 0, "scaled": recorder.scaled,
-                            "model_output": recorder.said, "after": [*watched.samples[1:], exact(last)]}})
+                            "model_output": recorder.said, **({"away": recorder.away} if recorder.away else {}), "after": [*watched.samples[1:], exact(last)]}})
 
 
 def main():
@@ -235,6 +432,19 @@ def main():
                      "linear_quadratic"):
         case("k_euler", schedule, 6, shift=3.0)
     case("k_euler", "normal", 1)
+    for sampler in (*ADDED, *CFG_PP):
+        case(sampler, "normal", 6)
+        case(sampler, "karras", 5, "v_prediction")
+    for sampler in ("ipndm_v", "er_sde", "heunpp2", *CFG_PP):
+        case(sampler, "simple", 5, shift=3.0, bar=1e-4)
+    for steps in (20, 23, 37):
+        case("restart", "karras", steps)
+    for steps in (2, 3, 7, 8, 9):
+        case("dpm_fast", "normal", steps)
+    case("dpm_fast", "karras", 10, "v_prediction")
+    case("k_euler", "laplace", 7)
+    case("k_euler", "turbo", 7)
+    case("k_euler", "turbo", 6, shift=3.0)
     path = FIXTURES / "schedulers" / "k_diffusion.json"
     write_json(path, cases)
     report(path.parent, f"{len(cases)} cases")

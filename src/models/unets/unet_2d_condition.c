@@ -120,6 +120,7 @@ at_tensor *at_unet_forward(at_context *cx, const at_module *module, const at_une
 
 at_unet_info at_unet_info_of(const at_module *unet)
 {
+    if (!unet) return (at_unet_info){0};
     const at_unet_config *c = &((const unet_2d_condition *)unet)->config;
     return (at_unet_info){.in_channels = c->in_channels,
                           .out_channels = c->out_channels,

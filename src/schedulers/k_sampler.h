@@ -1,0 +1,84 @@
+/* What the samplers of k-diffusion's form have in common: k_diffusion.c runs them and has those of
+   k-diffusion itself, k_added.c those that ComfyUI and A1111 added. */
+#ifndef AT_K_SAMPLER_H
+#define AT_K_SAMPLER_H
+
+#include "schedulers/k_diffusion.h"
+
+typedef struct at_k_run {
+    at_discrete base; /* of a flow without the table */
+    at_k_schedule schedule;
+    bool flow, dynamic; /* dynamic: the shift is e^mu */
+    double shift;
+    float *shown;           /* count: the level that the network is called at */
+    int *stage;             /* count: which call of its step this is, from 0 */
+    at_tensor *start;       /* where a step of several calls began; NULL before its first */
+    at_tensor *start_clean; /* and what the network said there */
+    at_history clean, slopes;
+} at_k_run;
+
+/* A call: the sample, and the clean sample that the network sees in it at level `shown`, on the way
+   from sigma to next. */
+typedef struct at_k_call {
+    at_tensor *x, *clean;
+    at_tensor *away; /* the clean sample without the prompt; NULL where nobody asks for it */
+    float sigma, next, shown;
+    int stage; /* of the step's calls, from 0 */
+    bool ends; /* the last of them */
+    at_noise *noise;
+} at_k_call;
+
+typedef at_tensor *at_k_move(at_context *cx, at_scheduler *s, const at_k_call *c);
+
+/* A class: one move a step, or several calls, of which all but the first go by `later`. */
+typedef struct at_k_class {
+    at_scheduler_class class;
+    at_k_move *move, *later;
+    /* The level of call `stage` (from 1) of the step from x[0] to x[1], which takes `calls`. */
+    double (*level)(const double *x, int stage, int calls);
+    /* How many calls step i of `steps` takes, of `asked`; NULL: one, or two where there is a level,
+       but one to 0. */
+    int (*calls)(int i, int steps, int asked);
+    /* Levels of its own, of those of the schedule; may jump up, where noise is added. */
+    double *(*levels)(at_context *cx, double *x, int *count);
+    bool not_on_flows;
+    bool discards;  /* the level before the last, of one more, as A1111 and ComfyUI do */
+    bool by_karras; /* where no schedule is said, as A1111 does */
+    bool below_1;   /* on flows it begins a little below 1, where there is a logarithm */
+} at_k_class;
+
+#define AT_K_ADDED(name) at_tensor *at_k_##name(at_context *, at_scheduler *, const at_k_call *)
+
+AT_K_ADDED(lcm);
+AT_K_ADDED(ddpm);
+AT_K_ADDED(ipndm);
+AT_K_ADDED(ipndm_v);
+AT_K_ADDED(gradient_estimation);
+AT_K_ADDED(gradient_estimation_cfg_pp);
+AT_K_ADDED(res_multistep);
+AT_K_ADDED(res_multistep_cfg_pp);
+AT_K_ADDED(res_multistep_ancestral);
+AT_K_ADDED(er_sde);
+AT_K_ADDED(heunpp2);
+AT_K_ADDED(euler_cfg_pp);
+AT_K_ADDED(euler_ancestral_cfg_pp);
+AT_K_ADDED(dpmpp_2m_cfg_pp);
+
+int at_k_heunpp2_calls(int i, int steps, int asked);
+double at_k_heunpp2_level(const double *x, int stage, int calls);
+double *at_k_restart_levels(at_context *cx, double *x, int *count);
+
+/* ---- of k_diffusion.c */
+
+at_k_run *at_k_run_of(at_scheduler *s);
+
+/* Along the line to the clean sample, until `part` of the noise is left. */
+at_tensor *at_k_toward(at_context *cx, at_tensor *x, at_tensor *clean, float part);
+at_tensor *at_k_slope(at_context *cx, at_tensor *x, at_tensor *clean, float sigma);
+at_tensor *at_k_with_noise(at_context *cx, at_tensor *x, float by, at_noise *noise);
+/* How far down an ancestral step goes from sigma, for noise to bring it up to `next` again. */
+float at_k_down(float sigma, float next);
+/* log(sigma[i] / sigma[i + 1]), i counted from the present step of one call. */
+float at_k_length(const at_scheduler *s, int i);
+
+#endif
