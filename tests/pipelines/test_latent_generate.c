@@ -232,9 +232,10 @@ static void test_cfg_pp(void **state)
         snprintf(path, sizeof path, AT_FIXTURES "/pipelines/%s", models[m]);
         for (int i = 0; i < 2; i++) {
             seen s = {0};
+            bool lumina = strncmp(models[m], "lumina", 6) == 0; /* says who it is before it */
             const at_generate_options o = {.prompt = "a heart",
-                                           .negative = "S <Prompt Start> a heart" +
-                                                       (strncmp(models[m], "lumina", 6) ? 17 : 0),
+                                           .negative =
+                                               lumina ? "S <Prompt Start> a heart" : "a heart",
                                            .system_prompt = "S",
                                            .width = 32,
                                            .height = 32,
