@@ -11,6 +11,12 @@
 
 #if defined(AT_KERNELS_x86)
 
+#if defined(AT_EMULATED) /* by tests/emulated/immintrin.h, on a processor with AVX2 alone */
+enum { EMULATED = 1 };
+#else
+enum { EMULATED = 0 };
+#endif
+
 /* The compiler's check covers the registers that the system saves (xgetbv) as well. */
 static bool has_avx2(void)
 {
@@ -20,18 +26,19 @@ static bool has_avx2(void)
 
 static bool has_avx512(void)
 {
-    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    return EMULATED ||
+           (has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"));
 }
 
 bool at_cpu_has_avx512bf16(void)
 {
-    return has_avx512() && __builtin_cpu_supports("avx512bf16");
+    return EMULATED || (has_avx512() && __builtin_cpu_supports("avx512bf16"));
 }
 
 bool at_cpu_has_avx512vnni(void)
 {
-    return has_avx512() && __builtin_cpu_supports("avx512vnni");
+    return EMULATED || (has_avx512() && __builtin_cpu_supports("avx512vnni"));
 }
 
 /* The system must save the tiles (xgetbv) and grant this process their use: once asked for, it
@@ -49,8 +56,9 @@ bool at_cpu_has_amx(void)
 {
     enum { BF16 = 1 << 22, TILE = 1 << 24, INT8 = 1 << 25, ALL = BF16 | TILE | INT8 };
     unsigned a, b, c, d;
-    return at_cpu_has_avx512bf16() && at_cpu_has_avx512vnni() &&
-           __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & ALL) == ALL && may_use_tiles();
+    return EMULATED ||
+           (at_cpu_has_avx512bf16() && at_cpu_has_avx512vnni() &&
+            __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & ALL) == ALL && may_use_tiles());
 }
 
 #elif defined(AT_KERNELS_arm)

@@ -66,6 +66,7 @@ at_gemm at_gemm_amxbf16(void)
     g.pass = 3072;
     g.panels = 700000;
     g.tile = tile;
+    g.half_tile = NULL; /* of 12 rows */
     g.tile_runs = tile_runs;
     g.begin = at_tile_begin;
     g.end = at_tile_end;

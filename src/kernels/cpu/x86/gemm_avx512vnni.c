@@ -61,6 +61,9 @@ static void weight_to_words(int64_t count, const float *in, uint32_t *out)
 /* As an instruction, for gcc 12 spills the sums of a tile around its intrinsic. */
 static inline __m512i multiply_add(__m512i sum, __m512i x, __m512i weight)
 {
+#if defined(AT_EMULATED_IMMINTRIN_H)
+    return _mm512_dpbusd_epi32(sum, x, weight);
+#endif
     __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(weight));
     return sum;
 }
