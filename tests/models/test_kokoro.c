@@ -2,6 +2,7 @@
 #include "models/speech/kokoro.h"
 #include "models/speech/sine_source.h"
 #include "networks.h"
+#include <unistd.h>
 
 static double number_of(const network *n, const char *key)
 {
@@ -76,6 +77,75 @@ static void test_source(void **state)
     network_close(n);
 }
 
+/* Each row of d [1,N,C] as often as its token lasts. */
+static at_tensor *each_frame(at_context *cx, at_tensor *d, const at_tensor *durations)
+{
+    const int32_t *frames = durations->data;
+    int64_t n = durations->shape[0], sum = 0, at = 0;
+    for (int64_t i = 0; i < n; i++) sum += frames[i];
+    at_tensor *rows = at_new(cx, AT_I32, 1, sum);
+    for (int64_t i = 0; i < n; i++)
+        for (int32_t k = 0; k < frames[i]; k++) ((int32_t *)rows->data)[at++] = (int32_t)i;
+    return at_embedding(cx, at_view(cx, d, n, at_dim(d, 2)), rows);
+}
+
+/* Every module with its real weights, each given what the reference gave it. Where kernels are
+   plain C, or emulated, this takes too long. */
+static void test_real_weights(void **state)
+{
+    (void)state;
+    char path[1024];
+    const char *home = getenv("ATELIER_HOME"), *user = getenv("HOME"), *cpu = getenv("ATELIER_CPU");
+    if (cpu && strncmp(cpu, "avx", 3) != 0) skip();
+    snprintf(path, sizeof path, "%s%s/kokoro",
+             home   ? home
+             : user ? user
+                    : "",
+             home ? "" : "/.cache/atelier");
+    if (access(path, R_OK) != 0) {
+        print_message("no real weights in %s (tools/weights/get.py kokoro)\n", path);
+        skip();
+    }
+    at_context *cx = f32_context();
+    at_module *module = at_module_load(cx, path, "KModel");
+    at_weights *io = at_weights_open(cx, AT_FIXTURES "/networks/kokoro_real/io.safetensors");
+    assert_fine(cx);
+    const at_kokoro *m = (const at_kokoro *)module;
+    at_tensor *ids = fixture(cx, io, "input.ids"), *style = fixture(cx, io, "input.style");
+    at_tensor *voice = at_contiguous(cx, at_slice(cx, style, 1, 0, m->style));
+    at_tensor *prosody = at_contiguous(cx, at_slice(cx, style, 1, m->style, m->style));
+
+    at_tensor *bert = fixture(cx, io, "inner.bert");
+    at_tensor *d = fixture(cx, io, "inner.durations_encoded");
+    assert_parity(cx, at_albert_forward(cx, &m->bert, ids), bert, 1e-4);
+    at_tensor *x = at_project(cx, &m->bert_encoder, bert);
+    assert_parity(cx, at_encode_durations(cx, &m->predictor, x, prosody), d, 1e-4);
+    assert_parity(cx, at_predict_durations(cx, &m->predictor, d),
+                  fixture(cx, io, "output.predicted"), 1e-4);
+    at_tensor *en = each_frame(cx, d, fixture(cx, io, "output.durations"));
+    at_pair curves = at_predict_curves(cx, &m->predictor, en, prosody);
+    at_tensor *pitch = turned(cx, io, "output.pitch"), *loud = turned(cx, io, "output.loudness");
+    assert_parity(cx, curves.first, pitch, 1e-3);
+    assert_parity(cx, curves.second, loud, 1e-3);
+    assert_parity(cx, at_encode_text(cx, &m->text_encoder, ids),
+                  turned(cx, io, "inner.text_encoded"), 1e-4);
+
+    at_tensor *asr = turned(cx, io, "output.asr"), *decoded = turned(cx, io, "inner.decoded");
+    assert_parity(cx, at_istftnet_decode(cx, &m->decoder, asr, pitch, loud, voice), decoded, 1e-3);
+    at_generator random;
+    at_generator_seed(&random, AT_RNG_CPU, 7);
+    at_tensor *source =
+        at_sine_source(cx, at_view(cx, pitch, -1), at_istftnet_scale(&m->decoder),
+                       m->decoder.source_linear.weight, m->decoder.source_linear.bias, &random);
+    assert_parity(cx, source, at_view(cx, fixture(cx, io, "inner.source"), -1), 1e-3);
+    at_generator_seed(&random, AT_RNG_CPU, 7);
+    assert_parity(cx, at_istftnet_generate(cx, &m->decoder, decoded, pitch, voice, &random),
+                  fixture(cx, io, "output.audio"), 1e-3);
+    at_weights_free(io);
+    at_module_free(module);
+    at_context_free(cx);
+}
+
 static void test_too_many_tokens(void **state)
 {
     (void)state;
@@ -110,8 +180,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_as_published),    cmocka_unit_test(test_three_stages_in_f16),
-        cmocka_unit_test(test_source),          cmocka_unit_test(test_too_many_tokens),
-        cmocka_unit_test(test_what_is_refused),
+        cmocka_unit_test(test_source),          cmocka_unit_test(test_real_weights),
+        cmocka_unit_test(test_too_many_tokens), cmocka_unit_test(test_what_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,25 +1,11 @@
 #include "models/speech/kokoro.h"
 #include "base/base.h"
-#include "models/speech/albert.h"
-#include "models/speech/istftnet.h"
-#include "models/speech/prosody.h"
 #include <math.h>
 #include <string.h>
 
-typedef struct kokoro {
-    at_module module;
-    int64_t symbols, width, style, longest_duration;
-    int text_size; /* of the text encoder's convolutions */
-    at_albert bert;
-    at_nn_linear bert_encoder;
-    at_prosody predictor;
-    at_text_encoder text_encoder;
-    at_istftnet decoder;
-} kokoro;
-
 at_kokoro_info at_kokoro_info_of(const at_module *module)
 {
-    const kokoro *m = (const kokoro *)module;
+    const at_kokoro *m = (const at_kokoro *)module;
     return (at_kokoro_info){.style = 2 * m->style,
                             .longest = m->bert.positions,
                             .symbols = m->symbols,
@@ -68,7 +54,7 @@ static at_tensor *stretch(at_context *cx, at_tensor *x, const at_tensor *duratio
 at_kokoro_plan at_kokoro_plan_of(at_context *cx, const at_module *module, at_tensor *ids,
                                  at_tensor *style, double speed)
 {
-    const kokoro *m = (const kokoro *)module;
+    const at_kokoro *m = (const at_kokoro *)module;
     at_kokoro_plan out = {0};
     int64_t frames;
     if (!at_ok(cx) || !ids || !style) return out;
@@ -97,7 +83,7 @@ at_kokoro_plan at_kokoro_plan_of(at_context *cx, const at_module *module, at_ten
 at_tensor *at_kokoro_say(at_context *cx, const at_module *module, const at_kokoro_plan *plan,
                          at_tensor *style, at_generator *random)
 {
-    const kokoro *m = (const kokoro *)module;
+    const at_kokoro *m = (const at_kokoro *)module;
     at_precision asked = begin_stage(cx, true);
     at_scope s = at_scope_begin(cx);
     at_tensor *voice = at_contiguous(cx, at_slice(cx, style, 1, 0, m->style));
@@ -113,7 +99,7 @@ at_tensor *at_kokoro_say(at_context *cx, const at_module *module, const at_kokor
 
 static void bind(at_binder *b, at_module *module)
 {
-    kokoro *m = (kokoro *)module;
+    at_kokoro *m = (at_kokoro *)module;
     size_t before = at_bind_enter(b, "bert");
     at_albert_bind(b, &m->bert);
     at_bind_leave(b, before);
@@ -140,7 +126,7 @@ static at_config *part_of(at_context *cx, at_config *k, const char *key)
 
 static void configure(at_context *cx, at_config *k, at_module *module)
 {
-    kokoro *m = (kokoro *)module;
+    at_kokoro *m = (at_kokoro *)module;
     static const char *const harmless[] = {"vocab", /* text/phonemes.c */
                                            "dropout", "dim_in", "max_conv_dim", "multispeaker",
                                            "n_mels", /* never used */
@@ -186,7 +172,7 @@ static const char *const ignored[] = {"bert.pooler.weight",
 
 const at_module_class at_kokoro_class = {
     .name = "KModel",
-    .size = sizeof(kokoro),
+    .size = sizeof(at_kokoro),
     .configure = configure,
     .bind = bind,
     .aliases = aliases,

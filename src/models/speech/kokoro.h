@@ -5,8 +5,23 @@
 
 #include "base/random.h"
 #include "models/module.h"
+#include "models/speech/albert.h"
+#include "models/speech/istftnet.h"
+#include "models/speech/prosody.h"
 
 enum { AT_KOKORO_RATE = 24000 }; /* samples a second */
+
+/* Its parts. */
+typedef struct at_kokoro {
+    at_module module;
+    int64_t symbols, width, style, longest_duration;
+    int text_size; /* of the text encoder's convolutions */
+    at_albert bert;
+    at_nn_linear bert_encoder;
+    at_prosody predictor;
+    at_text_encoder text_encoder;
+    at_istftnet decoder;
+} at_kokoro;
 
 typedef struct at_kokoro_info {
     int64_t style;   /* of a voice's vector: the decoder's half, then the predictor's */
