@@ -25,16 +25,27 @@ typedef struct at_spoken {
 typedef struct at_utterance {
     at_spoken *items;
     int64_t count, capacity;
+    at_text missed; /* words that nothing can be said for */
 } at_utterance;
 
 /* text: any bytes; what is no UTF-8 and control characters are spaces. [word](/phonemes/) says how
-   a word sounds, [word](1) how much stress it has (-2 to 2). What nothing can be said for is told
-   in a warning. False and the error on failure. */
+   a word sounds, [word](1) how much stress it has, [105](#&#) how a number is said. What nothing
+   can be said for is told in a warning. False and the error on failure. */
 bool at_phonemize(at_context *cx, const at_phonemizer *phonemizer, const char *text, size_t size,
                   at_utterance *out);
+
+/* The same for what begins at `at`: some sentences of it, so that long texts are heard at once.
+   Gives where the rest begins; 0 on failure. Tells nothing of what it missed. */
+size_t at_phonemize_part(at_context *cx, const at_phonemizer *phonemizer, const char *text,
+                         size_t size, size_t at, at_utterance *out);
+/* The warning of what was missed, if there is any. */
+void at_utterance_warn(at_context *cx, const at_utterance *u);
+
 /* Takes both texts, which are freed on failure. */
 bool at_utterance_add(at_context *cx, at_utterance *u, char *text, char *phonemes, bool space,
                       bool paragraph);
+/* Lets go of the first `count` items. */
+void at_utterance_drop(at_utterance *utterance, int64_t count);
 void at_utterance_free(at_utterance *utterance);
 
 #endif

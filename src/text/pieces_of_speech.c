@@ -390,7 +390,7 @@ static bool ends_sentence(const at_speech_piece *p)
 
 /* White space from `at` on. An empty line ends a paragraph, and so does the end of a line that is
    short or ends in a mark; other lines were only broken to fit. */
-static const char *skip_blank(cutter *c, const char *at, const char *line)
+static const char *skip_blank(cutter *c, const char *at, size_t column)
 {
     int breaks = 0;
     size_t size;
@@ -399,22 +399,21 @@ static const char *skip_blank(cutter *c, const char *at, const char *line)
     at_speech_piece *last = c->out->count ? &c->out->items[c->out->count - 1] : NULL;
     if (last && at > start) {
         last->space = true;
-        if (breaks > 1 || (breaks && (start - line < 50 || ends_sentence(last))))
-            last->paragraph = true;
+        if (breaks > 1 || (breaks && (column < 50 || ends_sentence(last)))) last->paragraph = true;
     }
     return at;
 }
 
-bool at_cut_speech(at_context *cx, const char *text, size_t size, const at_lexicon *lexicon,
-                   bool english, at_speech_pieces *out)
+bool at_cut_speech(at_context *cx, const char *text, size_t size, size_t column,
+                   const at_lexicon *lexicon, bool english, at_speech_pieces *out)
 {
     cutter c = {cx, lexicon, english, text, text + size, out};
     const char *at = text, *line = text;
     size_t width;
     while (at < c.end && at_ok(cx)) {
         if (is_blank(at, &width)) {
-            const char *next = skip_blank(&c, at, line);
-            if (memchr(at, '\n', (size_t)(next - at))) line = next;
+            const char *next = skip_blank(&c, at, (size_t)(at - line) + column);
+            if (memchr(at, '\n', (size_t)(next - at))) line = next, column = 0;
             at = next;
             continue;
         }

@@ -24,10 +24,11 @@ typedef struct at_speech_pieces {
     int64_t count, capacity;
 } at_speech_pieces;
 
-/* Cuts valid UTF-8. lexicon: whose words may end in a full stop, or NULL. english: addresses,
-   fractions, powers and abbreviations are kept whole, for at_english_forms. */
-bool at_cut_speech(at_context *cx, const char *text, size_t size, const at_lexicon *lexicon,
-                   bool english, at_speech_pieces *out);
+/* Cuts valid UTF-8. column: of its first byte in its line. lexicon: whose words may end in a full
+   stop, or NULL. english: addresses, fractions, powers and abbreviations are kept whole, for
+   at_english_forms. */
+bool at_cut_speech(at_context *cx, const char *text, size_t size, size_t column,
+                   const at_lexicon *lexicon, bool english, at_speech_pieces *out);
 void at_speech_pieces_free(at_speech_pieces *pieces);
 
 /* What one word means where it is written shorter than said ("vs", "St"), or NULL. stopped: there

@@ -40,8 +40,8 @@ static bool hear(void *user, const at_speech_chunk *c)
     assert_true(fabs(c->start - h->ends) < 1e-9);
     h->ends = c->start + (double)c->count / 24000;
     for (int64_t i = 0; i < c->count; i++) assert_true(isfinite(c->samples[i]));
-    strncat(h->phonemes, c->phonemes, sizeof h->phonemes - strlen(h->phonemes) - 2);
-    strcat(h->phonemes, "|");
+    if (strlen(h->phonemes) + strlen(c->phonemes) + 2 < sizeof h->phonemes)
+        sprintf(h->phonemes + strlen(h->phonemes), "%s|", c->phonemes);
     return !h->most || h->chunks < h->most;
 }
 
@@ -112,7 +112,8 @@ static void test_voice_files(void **state)
     (void)state;
     at_context *cx;
     at_speaker *s = open_speaker(&cx);
-    static const char *const names[] = {VOICES "/one.npy", VOICES "/one.pt", VOICES "/packed.npz",
+    static const char *const names[] = {VOICES "/one.npy",      VOICES "/one.pt",
+                                        VOICES "/old.bin",      VOICES "/packed.npz",
                                         VOICES "/both.npz/sun", "sun"};
     at_voice *one = at_voice_open(s, "one"), *two = at_voice_open(s, VOICES "/both.npz/moon(2)");
     assert_fine(cx);
@@ -186,6 +187,44 @@ static void test_files(void **state)
     at_context_free(cx);
 }
 
+/* A text that is looked at in parts is said in the same chunks as sentence by sentence. */
+static void test_long_texts(void **state)
+{
+    (void)state;
+    at_context *cx;
+    enum { SENTENCES = 300 };
+    at_speaker *s = open_speaker(&cx);
+    char *text = at_alloc(cx, SENTENCES * 8 + 1, 1);
+    for (int i = 0; i < SENTENCES; i++) strcpy(text + i * 8, i % 3 ? "na mano." : "tapati!\n");
+    heard h = {.most = 0};
+    at_speak_options o = {
+        .text = text, .voice = "one", .speed = 4, .phonemes = true, .chunk = hear, .user = &h};
+    at_speech info;
+    assert_true(at_speak(s, &o, &info));
+    assert_int_equal(info.chunks, SENTENCES / 3 + 1); /* a line is one */
+    at_free(text);
+    at_context_free(cx);
+}
+
+static void test_damaged_weights(void **state)
+{
+    (void)state;
+    at_context *cx;
+    at_speaker *s = open_speaker(&cx);
+    at_kokoro *m = (at_kokoro *)s->module;
+    at_tensor **weights[] = {&m->predictor.duration_proj.weight, &m->decoder.conv_post.weight};
+    for (size_t i = 0; i < AT_COUNT(weights); i++) {
+        at_tensor *own = *weights[i];
+        *weights[i] = at_full(cx, NAN, own->dims, own->shape);
+        at_speak_options o = {.text = "na ma.", .voice = "one", .phonemes = true};
+        assert_false(at_speak(s, &o, NULL));
+        assert_non_null(strstr(at_error_text(cx), "weights are damaged"));
+        at_error_clear(cx);
+        *weights[i] = own;
+    }
+    at_context_free(cx);
+}
+
 static void write_voice(const char *name, int count, float from)
 {
     char path[300];
@@ -222,9 +261,10 @@ static int stop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_chunks),      cmocka_unit_test(test_voices),
-        cmocka_unit_test(test_voice_files), cmocka_unit_test(test_what_cannot_be_said),
-        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_chunks),          cmocka_unit_test(test_voices),
+        cmocka_unit_test(test_voice_files),     cmocka_unit_test(test_what_cannot_be_said),
+        cmocka_unit_test(test_files),           cmocka_unit_test(test_long_texts),
+        cmocka_unit_test(test_damaged_weights),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

@@ -141,7 +141,7 @@ static void words_of(const char *text, bool american, char out[2048])
     at_speech_pieces pieces = {0};
     at_lexicon *lexicon = at_lexicon_open(cx, AT_FIXTURES "/phonemes/lexicon/en-us.txt", false);
     out[0] = 0;
-    assert_true(at_cut_speech(cx, text, strlen(text), lexicon, true, &pieces));
+    assert_true(at_cut_speech(cx, text, strlen(text), 0, lexicon, true, &pieces));
     assert_true(at_english_forms(cx, &pieces, american));
     for (int64_t i = 0; i < pieces.count; i++) {
         const at_speech_piece *p = &pieces.items[i];
@@ -308,6 +308,37 @@ static void test_voices_by_language(void **state)
     }
 }
 
+/* Texts are read in parts; where they are cut nobody hears. */
+static void test_long_texts(void **state)
+{
+    (void)state;
+    static const char *const parts[] = {"Hello \"world\"! Mr. World, hello. ",
+                                        "Hello Mr.\nWorld, "
+                                        "(hello) to the city in the U.S. and to you.\n\n"};
+    enum { TIMES = 300 };
+    at_phonemizer *p = at_phonemizer_open(cx, AT_FIXTURES "/phonemes", "en-us");
+    for (size_t k = 0; k < AT_COUNT(parts); k++) {
+        size_t n = strlen(parts[k]);
+        char *text = at_alloc(cx, TIMES * n + 1, 1);
+        for (int i = 0; i < TIMES; i++) strcpy(text + (size_t)i * n, parts[k]);
+        at_utterance one = {0}, all = {0};
+        assert_true(at_phonemize(cx, p, parts[k], n, &one));
+        assert_true(at_phonemize(cx, p, text, TIMES * n, &all));
+        assert_int_equal(all.count, TIMES * one.count);
+        for (int64_t i = 0; i < all.count; i++) {
+            const at_spoken *a = &all.items[i], *b = &one.items[i % one.count];
+            assert_string_equal(a->phonemes, b->phonemes);
+            assert_true(a->space == b->space && a->paragraph == b->paragraph);
+        }
+        at_utterance_drop(&all, 5);
+        assert_string_equal(all.items[0].phonemes, one.items[5].phonemes);
+        at_utterance_free(&one);
+        at_utterance_free(&all);
+        at_free(text);
+    }
+    at_phonemizer_free(p);
+}
+
 /* Whatever the text is, it takes time in proportion to its length. */
 static void test_hostile_texts(void **state)
 {
@@ -349,15 +380,11 @@ static int stop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_words),
-        cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_tokens),
-        cmocka_unit_test(test_forms),
-        cmocka_unit_test(test_texts),
-        cmocka_unit_test(test_full_stops),
-        cmocka_unit_test(test_other_languages),
-        cmocka_unit_test(test_hostile_texts),
-        cmocka_unit_test(test_voices_by_language),
+        cmocka_unit_test(test_words),           cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_tokens),          cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_texts),           cmocka_unit_test(test_full_stops),
+        cmocka_unit_test(test_other_languages), cmocka_unit_test(test_hostile_texts),
+        cmocka_unit_test(test_long_texts),      cmocka_unit_test(test_voices_by_language),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

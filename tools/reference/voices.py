@@ -17,6 +17,7 @@ def main():
     np.savez_compressed(folder / "packed.npz", voice(1))
     np.save(folder / "one.npy", voice(1))
     torch.save(torch.from_numpy(voice(1)), folder / "one.pt")
+    torch.save(torch.from_numpy(voice(1)), folder / "old.bin", _use_new_zipfile_serialization=False)
 
 
 if __name__ == "__main__":

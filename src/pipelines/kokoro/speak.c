@@ -6,6 +6,7 @@
 #include <string.h>
 
 enum { FIRST_TARGET = 24, TARGET = 160 }; /* symbols in a chunk */
+enum { AHEAD = 600 };                     /* words and marks, more than a chunk has */
 
 typedef struct job {
     at_speaker *speaker;
@@ -15,6 +16,9 @@ typedef struct job {
     at_speech made;
     at_text unknown; /* symbols that the model does not have */
     double started;
+    at_phonemizer *phonemizer; /* NULL: the text is phonemes */
+    at_utterance ahead;        /* what waits to be said: */
+    size_t size, from, to;     /* the text's bytes from..to */
 } job;
 
 /* ---- what is asked for */
@@ -41,13 +45,13 @@ static const char *language_of(const at_speak_options *o)
     return "en-us";
 }
 
-/* Phonemes as they are: words with their spaces, marks apart, for the chunks. */
-static bool split_phonemes(at_context *cx, const char *text, at_utterance *out)
+/* Phonemes as they are: words with their spaces, marks apart, for the chunks. Some of them from
+   `at` on; gives where the rest begins. */
+static size_t split_phonemes(at_context *cx, const char *text, size_t n, size_t at,
+                             at_utterance *out)
 {
-    const size_t n = strlen(text);
-    if (!at_utf8_valid(text, n))
-        return at_fail_false(cx, AT_ERROR_ARGUMENT, "the phonemes are not UTF-8");
-    for (size_t at = 0, next; at < n && at_ok(cx); at = next) {
+    int64_t enough = out->count + AHEAD;
+    for (size_t next; at < n && out->count < enough && at_ok(cx); at = next) {
         next = at + at_utf8_size((unsigned char)text[at]);
         bool mark = strchr(";:,.!?", text[at]) != NULL || strncmp(text + at, "—", 3) == 0 ||
                     strncmp(text + at, "…", 3) == 0;
@@ -63,18 +67,39 @@ static bool split_phonemes(at_context *cx, const char *text, at_utterance *out)
         }
         at_utterance_add(cx, out, at_copy_text(cx, ""), phonemes, space, paragraph);
     }
-    return at_ok(cx);
+    return at_ok(cx) ? at : 0;
 }
 
-static bool find_phonemes(const job *j, at_utterance *out)
+static bool begin_text(job *j)
 {
     at_context *cx = j->speaker->cx;
     const at_speak_options *o = j->options;
-    if (o->phonemes) return split_phonemes(cx, o->text, out);
-    at_phonemizer *p = at_phonemizer_open(cx, j->speaker->folder, language_of(o));
-    bool fine = at_phonemize(cx, p, o->text, strlen(o->text), out);
-    at_phonemizer_free(p);
-    return fine;
+    j->size = strlen(o->text);
+    if (!o->phonemes)
+        j->phonemizer = at_phonemizer_open(cx, j->speaker->folder, language_of(o));
+    else if (!at_utf8_valid(o->text, j->size))
+        at_fail(cx, AT_ERROR_ARGUMENT, "the phonemes are not UTF-8");
+    return at_ok(cx);
+}
+
+/* The bytes of the text that the first `items` that wait are about. */
+static size_t bytes_of(const job *j, int64_t items)
+{
+    double share = j->ahead.count ? (double)items / (double)j->ahead.count : 0;
+    return (size_t)((double)(j->to - j->from) * share);
+}
+
+/* Lets go of what was said, and looks further ahead. */
+static void look_ahead(job *j, int64_t said)
+{
+    at_context *cx = j->speaker->cx;
+    const char *text = j->options->text;
+    j->from += bytes_of(j, said);
+    at_utterance_drop(&j->ahead, said);
+    while (j->ahead.count < AHEAD && j->to < j->size && at_ok(cx))
+        j->to = j->phonemizer
+                    ? at_phonemize_part(cx, j->phonemizer, text, j->size, j->to, &j->ahead)
+                    : split_phonemes(cx, text, j->size, j->to, &j->ahead);
 }
 
 /* ---- a chunk */
@@ -130,6 +155,14 @@ static at_tensor *ids_of(job *j, const at_utterance *u, at_chunk chunk, at_text 
     return out;
 }
 
+static bool is_finite(const at_tensor *x)
+{
+    const float *value = x->data;
+    for (int64_t i = 0; i < at_elements(x); i++)
+        if (!isfinite(value[i])) return false;
+    return true;
+}
+
 /* True: go on. */
 static bool say(job *j, const at_utterance *u, at_chunk chunk)
 {
@@ -144,6 +177,9 @@ static bool say(job *j, const at_utterance *u, at_chunk chunk)
         double speed = j->options->speed > 0 ? j->options->speed : 1;
         at_kokoro_plan plan = at_kokoro_plan_of(cx, s->module, ids, style, speed);
         at_tensor *sound = at_kokoro_say(cx, s->module, &plan, style, &j->random);
+        if (at_ok(cx) && sound && !(is_finite(plan.predicted) && is_finite(sound)))
+            at_fail(cx, AT_ERROR_FORMAT, "%s: the model gives no numbers (its weights are damaged)",
+                    s->folder);
         if (at_ok(cx) && sound) {
             if (!j->made.chunks++) j->made.first = at_clock() - j->started;
             at_speech_chunk out = {phonemes.data, sound->data, at_elements(sound),
@@ -157,19 +193,21 @@ static bool say(job *j, const at_utterance *u, at_chunk chunk)
     return more && at_ok(cx);
 }
 
-static void say_all(job *j, const at_utterance *u)
+static void say_all(job *j)
 {
     at_context *cx = j->speaker->cx;
     at_chunk chunk = {0};
     bool first = true;
-    at_progress(cx, "speak", 0, (int)u->count);
-    for (int64_t at = 0; at_ok(cx) && at_next_chunk(u, at, first ? FIRST_TARGET : TARGET,
-                                                    j->speaker->info.longest - 2, first, &chunk);) {
-        if (!say(j, u, chunk)) break;
+    at_progress(cx, "speak", 0, (int)j->size);
+    look_ahead(j, 0);
+    while (at_ok(cx) && at_next_chunk(&j->ahead, 0, first ? FIRST_TARGET : TARGET,
+                                      j->speaker->info.longest - 2, first, &chunk)) {
+        if (!say(j, &j->ahead, chunk)) break;
         first = first && !j->made.chunks;
-        at = chunk.end;
-        at_progress(cx, "speak", (int)at, (int)u->count);
+        look_ahead(j, chunk.end);
+        at_progress(cx, "speak", (int)j->from, (int)j->size);
     }
+    at_utterance_warn(cx, &j->ahead);
     if (at_ok(cx) && !j->made.chunks)
         at_fail(cx, AT_ERROR_ARGUMENT, "there is nothing to say in the text");
     if (j->unknown.size)
@@ -187,11 +225,11 @@ bool at_speak(at_speaker *s, const at_speak_options *o, at_speech *info)
         return at_fail_false(s->cx, AT_ERROR_ARGUMENT, "speed %g: must be from 0.25 to 4",
                              o->speed);
     job j = {.speaker = s, .options = o, .started = at_clock()};
-    at_utterance utterance = {0};
     at_generator_seed(&j.random, AT_RNG_CPU, o->seed);
     j.voice = at_voice_open(s, o->voice ? o->voice : "af_heart");
-    if (j.voice && find_phonemes(&j, &utterance)) say_all(&j, &utterance);
-    at_utterance_free(&utterance);
+    if (j.voice && begin_text(&j)) say_all(&j);
+    at_utterance_free(&j.ahead);
+    at_phonemizer_free(j.phonemizer);
     at_voice_free(j.voice);
     at_text_free(&j.unknown);
     j.made.load = s->load_seconds;

@@ -138,7 +138,8 @@ static at_voice *read_file(at_context *cx, const char *path, int64_t width, cons
         voice = read_archive(cx, path, width, name);
     else if (name)
         at_fail(cx, AT_ERROR_ARGUMENT, "%s: not an archive of voices", path);
-    else if (at_has_suffix(path, ".pt") || at_has_suffix(path, ".pth"))
+    else if (at_has_suffix(path, ".pt") || at_has_suffix(path, ".pth") ||
+             begins(data, size, "\x80\2\x8a\n", 4)) /* torch.save's older form */
         voice = read_tensor(cx, path, width);
     else if (begins(data, size, "\x93NUMPY", 6))
         voice = read_npy(cx, path, width, file->data, size);
