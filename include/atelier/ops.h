@@ -50,6 +50,9 @@ AT_API at_tensor *at_gated_add(at_context *cx, at_tensor *x, at_tensor *gate, at
 AT_API at_tensor *at_layer_norm(at_context *cx, at_tensor *x, at_tensor *weight, at_tensor *bias,
                                 float eps);
 AT_API at_tensor *at_rms_norm(at_context *cx, at_tensor *x, at_tensor *weight, float eps);
+/* The first N of dimension 1 with a weight of their own: x [B,N+M,...,C]. */
+AT_API at_tensor *at_rms_norm_pair(at_context *cx, at_tensor *x, int64_t N, at_tensor *first,
+                                   at_tensor *rest, float eps);
 /* layer_norm(x) * (1 + scale) + shift without weights of its own: AdaLayerNorm. x [B,N,C], shift,
  * scale [B,1,C]. */
 AT_API at_tensor *at_norm_modulate(at_context *cx, at_tensor *x, at_tensor *shift, at_tensor *scale,
@@ -77,6 +80,17 @@ AT_API at_tensor *at_softmax(at_context *cx, at_tensor *x); /* last dimension */
  */
 AT_API at_tensor *at_linear(at_context *cx, at_tensor *x, at_tensor *weight, at_tensor *bias,
                             at_activation activation);
+/* residual + gate (x W^T + bias): residual [...,N], gate [...,1,N] that broadcasts to it by its
+   first dimension, or NULL. */
+AT_API at_tensor *at_linear_add(at_context *cx, at_tensor *x, at_tensor *weight, at_tensor *bias,
+                                at_tensor *residual, at_tensor *gate);
+/* activation(other) (x W^T + bias): other [...,N] */
+AT_API at_tensor *at_linear_mul(at_context *cx, at_tensor *x, at_tensor *weight, at_tensor *bias,
+                                at_tensor *other, at_activation activation);
+/* Two products, one below the other: x [B,N,K] and [B,M,K] -> [B,N+M,out], without a pass that
+   joins them where B is 1. */
+AT_API at_tensor *at_linear_pair(at_context *cx, at_tensor *const *x, at_tensor *const *weight,
+                                 at_tensor *const *bias);
 /* a [...,M,K] times b [...,K,N], both activations; the leading dimensions broadcast. */
 AT_API at_tensor *at_matmul(at_context *cx, at_tensor *a, at_tensor *b);
 

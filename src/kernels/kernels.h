@@ -15,6 +15,17 @@
 
 typedef enum at_binary { AT_BINARY_ADD, AT_BINARY_SUB, AT_BINARY_MUL, AT_BINARY_DIV } at_binary;
 
+/* What a product goes together with when it is finished, row by row: y = other + gate * y, or
+   y = activation(other) * y. */
+typedef struct at_product_with {
+    const float *other; /* rows like y's, `stride` elements apart; NULL: nothing */
+    int64_t stride;
+    bool times; /* not added, but */
+    at_activation activation;
+    const float *gate; /* [n], one for each `gate_rows` rows, `gate_stride` apart; NULL: 1 */
+    int64_t gate_rows, gate_stride;
+} at_product_with;
+
 /* y = activation(x W^T + bias), m rows of x, n rows of W, k columns. x and y are f32 with the given
    row strides (in elements); columns are adjacent. W is k adjacent elements a row, of any dtype. */
 typedef struct at_matmul_args {
@@ -29,6 +40,7 @@ typedef struct at_matmul_args {
     float *y;
     int64_t y_stride;
     at_precision precision; /* F32, BF16 or INT8, resolved: never AUTO */
+    at_product_with with;
 } at_matmul_args;
 
 /* Convolution over frames, lines and columns (1 of those that an operation does not have):

@@ -24,6 +24,29 @@ at_tensor *at_project_act(at_context *cx, const at_nn_linear *m, at_tensor *x,
     return activation == AT_IDENTITY ? y : at_activate(cx, y, activation);
 }
 
+at_tensor *at_project_add(at_context *cx, const at_nn_linear *m, at_tensor *x, at_tensor *gate,
+                          at_tensor *residual)
+{
+    if (!m->updates) return at_linear_add(cx, x, m->weight, m->bias, residual, gate);
+    at_tensor *y = at_project(cx, m, x);
+    return gate ? at_gated_add(cx, residual, gate, y) : at_add(cx, residual, y);
+}
+
+at_tensor *at_project_mul(at_context *cx, const at_nn_linear *m, at_tensor *x, at_tensor *other,
+                          at_activation activation)
+{
+    if (!m->updates) return at_linear_mul(cx, x, m->weight, m->bias, other, activation);
+    return at_activate_mul(cx, other, activation, at_project(cx, m, x));
+}
+
+at_tensor *at_project_pair(at_context *cx, const at_nn_linear *a, at_tensor *x,
+                           const at_nn_linear *b, at_tensor *y)
+{
+    if (a->updates || b->updates) return at_join(cx, 1, at_project(cx, a, x), at_project(cx, b, y));
+    return at_linear_pair(cx, (at_tensor *[]){x, y}, (at_tensor *[]){a->weight, b->weight},
+                          (at_tensor *[]){a->bias, b->bias});
+}
+
 void at_bind_embedding(at_binder *b, const char *name, at_tensor **table, int64_t entries,
                        int64_t channels)
 {
@@ -65,11 +88,24 @@ static at_tensor *gated(at_context *cx, const at_nn_feed_forward *m, at_tensor *
     return at_activate_mul(cx, gate, m->activation, at_slice(cx, both, -1, 0, inner));
 }
 
+static at_tensor *inner_of(at_context *cx, const at_nn_feed_forward *m, at_tensor *x)
+{
+    return m->gated ? gated(cx, m, x) : at_project_act(cx, &m->in, x, m->activation);
+}
+
 at_tensor *at_feed_forward(at_context *cx, const at_nn_feed_forward *m, at_tensor *x)
 {
     at_scope s = at_scope_begin(cx);
-    at_tensor *y = m->gated ? gated(cx, m, x) : at_project_act(cx, &m->in, x, m->activation);
-    y = at_project(cx, &m->out, y);
+    at_tensor *y = at_project(cx, &m->out, inner_of(cx, m, x));
+    at_scope_end(cx, s, &y, NULL);
+    return y;
+}
+
+at_tensor *at_feed_forward_add(at_context *cx, const at_nn_feed_forward *m, at_tensor *x,
+                               at_tensor *gate, at_tensor *residual)
+{
+    at_scope s = at_scope_begin(cx);
+    at_tensor *y = at_project_add(cx, &m->out, inner_of(cx, m, x), gate, residual);
     at_scope_end(cx, s, &y, NULL);
     return y;
 }

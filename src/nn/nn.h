@@ -17,6 +17,16 @@ at_tensor *at_project(at_context *cx, const at_nn_linear *m, at_tensor *x);
 at_tensor *at_project_act(at_context *cx, const at_nn_linear *m, at_tensor *x,
                           at_activation activation);
 
+/* residual + gate * the projection; gate [B,1,out], or NULL for 1 */
+at_tensor *at_project_add(at_context *cx, const at_nn_linear *m, at_tensor *x, at_tensor *gate,
+                          at_tensor *residual);
+/* activation(other) * the projection */
+at_tensor *at_project_mul(at_context *cx, const at_nn_linear *m, at_tensor *x, at_tensor *other,
+                          at_activation activation);
+/* Two sequences, each by its own layer, one behind the other: [B,N,in], [B,M,in] -> [B,N+M,out] */
+at_tensor *at_project_pair(at_context *cx, const at_nn_linear *a, at_tensor *x,
+                           const at_nn_linear *b, at_tensor *y);
+
 /* ---- Conv2d, square kernels */
 typedef struct at_nn_conv2d {
     at_tensor *weight, *bias; /* [out,k,k,in] any dtype, [out] f32 or NULL */
@@ -76,6 +86,9 @@ void at_bind_group_norm(at_binder *b, const char *name, at_nn_norm *m, int64_t c
                         double eps);
 at_tensor *at_layer_normalize(at_context *cx, const at_nn_norm *m, at_tensor *x); /* LayerNorm */
 at_tensor *at_rms_normalize(at_context *cx, const at_nn_norm *m, at_tensor *x);   /* RMSNorm */
+/* The first N of x [B,N+M,H,D] by a, the rest by b. */
+at_tensor *at_rms_normalize_pair(at_context *cx, const at_nn_norm *a, const at_nn_norm *b,
+                                 at_tensor *x, int64_t N);
 at_tensor *at_group_normalize(at_context *cx, const at_nn_norm *m, at_tensor *x,
                               at_activation activation);
 
@@ -96,6 +109,9 @@ void at_bind_feed_forward(at_binder *b, const char *name, at_nn_feed_forward *m,
 void at_bind_geglu(at_binder *b, const char *name, at_nn_feed_forward *m, int64_t channels,
                    int64_t inner);
 at_tensor *at_feed_forward(at_context *cx, const at_nn_feed_forward *m, at_tensor *x);
+/* residual + gate * that; gate [B,1,channels], or NULL for 1 */
+at_tensor *at_feed_forward_add(at_context *cx, const at_nn_feed_forward *m, at_tensor *x,
+                               at_tensor *gate, at_tensor *residual);
 
 /* ---- TimestepEmbedding and PixArtAlphaTextProjection: linear_1, activation, linear_2 */
 typedef struct at_nn_embedder {

@@ -38,6 +38,12 @@ at_tensor *at_rms_normalize(at_context *cx, const at_nn_norm *m, at_tensor *x)
     return at_rms_norm(cx, x, m->weight, m->eps);
 }
 
+at_tensor *at_rms_normalize_pair(at_context *cx, const at_nn_norm *a, const at_nn_norm *b,
+                                 at_tensor *x, int64_t N)
+{
+    return at_rms_norm_pair(cx, x, N, a->weight, b->weight, a->eps);
+}
+
 at_tensor *at_group_normalize(at_context *cx, const at_nn_norm *m, at_tensor *x,
                               at_activation activation)
 {

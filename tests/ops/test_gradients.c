@@ -150,6 +150,8 @@ RUN(upsampled, at_upsample_nearest(cx, in[0], 5, 4))
 RUN(total, at_sum(cx, in[0]))
 RUN(mean, at_mean(cx, in[0]))
 RUN(linear, at_linear(cx, in[0], in[1], in[2], AT_GELU_TANH))
+RUN(linear_add, at_linear_add(cx, in[0], in[1], NULL, in[2], in[3]))
+RUN(linear_mul, at_linear_mul(cx, in[0], in[1], NULL, in[2], AT_SILU))
 RUN(linear_plain, at_linear(cx, in[0], in[1], NULL, AT_IDENTITY))
 RUN(product, at_matmul(cx, in[0], in[1]))
 RUN(attention, at_attention(cx, in[0], in[1], in[2], NULL))
@@ -214,6 +216,13 @@ static void test_operations(void **state)
         {"cast", cast, 1, {{2, {3, 4}}}, 0, 0},
         {"embedding", embedding, 1, {{2, {5, 3}}}, 0, 0},
         {"linear", linear, 3, {{3, {2, 3, 5}}, {2, {4, 5}}, {1, {4}}}, 0, 0},
+        {"linear add",
+         linear_add,
+         4,
+         {{3, {2, 3, 5}}, {2, {4, 5}}, {3, {2, 3, 4}}, {3, {2, 1, 4}}},
+         0,
+         0},
+        {"linear mul", linear_mul, 3, {{3, {2, 3, 5}}, {2, {4, 5}}, {3, {2, 3, 4}}}, 0, 0},
         {"linear plain", linear_plain, 2, {{2, {3, 5}}, {2, {7, 5}}}, 0, 0},
         {"matmul", product, 2, {{3, {2, 3, 5}}, {2, {5, 4}}}, 0, 0},
         {"attention",

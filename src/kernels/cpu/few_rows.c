@@ -90,9 +90,7 @@ static void run_columns(const few *f, int64_t column)
     float c[AT_GEMM_FEW_ROWS * COLUMNS];
     p->gemm->add_lanes(p->m * COLUMNS, sums, c);
     for (int64_t i = 0; i < p->m; i++)
-        at_product_finish(f->cx, AT_MIN(COLUMNS, p->n - column), c + i * COLUMNS,
-                          p->bias ? p->bias + column : NULL, p->activation,
-                          p->y + i * p->y_stride + column);
+        at_product_finish_row(f->cx, p, i, column, AT_MIN(COLUMNS, p->n - column), c + i * COLUMNS);
 }
 
 /* Whose arithmetic is used, and whether on the weight as it lies. */

@@ -49,6 +49,22 @@ void at_product_finish(const at_context *cx, int64_t n, const float *c, const fl
     if (activation != AT_IDENTITY) runs->activate(activation, n, y, bias ? y : c);
 }
 
+void at_product_finish_row(const at_context *cx, const at_product *p, int64_t row, int64_t column,
+                           int64_t n, const float *c)
+{
+    const at_runs *runs = cx->kernels->runs;
+    const at_product_with *w = &p->with;
+    const float *other = w->other ? w->other + row * w->stride + column : NULL;
+    float *y = p->y + row * p->y_stride + column;
+    at_product_finish(cx, n, c, p->bias ? p->bias + column : NULL, p->activation, y);
+    if (other && w->times)
+        runs->activate_mul(w->activation, n, y, other, y);
+    else if (other && w->gate)
+        runs->gated_add(n, y, other, w->gate + row / w->gate_rows * w->gate_stride + column, y);
+    else if (other)
+        runs->binary(AT_BINARY_ADD, n, y, other, y);
+}
+
 /* How a product is cut up; see the head of the file. */
 typedef struct plan {
     bool small;
@@ -161,12 +177,15 @@ static void fetch(ahead *a)
     }
 }
 
-/* What is written of `rows` rows from `row` of the job on, in `times` calls of fetch. */
-static ahead y_ahead(const at_product *p, const job *j, int64_t row, int64_t rows, int64_t times)
+/* What is written to y, or goes with it (`lines`, `stride` apart), of `rows` rows from `row` of the
+   job on, in `times` calls of fetch. */
+static ahead rows_ahead(const float *lines, int64_t stride, const job *j, int64_t row, int64_t rows,
+                        int64_t times)
 {
-    ahead a = {.row = (const char *)(p->y + (j->row + row) * p->y_stride + j->column),
+    if (!lines) return (ahead){0};
+    ahead a = {.row = (const char *)(lines + (j->row + row) * stride + j->column),
                .rows = AT_MIN(rows, j->rows - row),
-               .stride = p->y_stride * 4,
+               .stride = stride * 4,
                .bytes = j->columns * 4};
     a.each = at_ceil_div(a.rows * at_ceil_div(a.bytes, 64), times);
     return a;
@@ -181,18 +200,17 @@ static void run_rows(const at_product *p, const plan *l, const job *j, int64_t r
     const uint32_t *a = j->x + row * l->x_stride + at_gemm_words(g, first), *panel = j->panels;
     float *c = j->sums + (j->kept ? row * j->stride : 0);
     for (int64_t i = 0; i < j->columns; i += g->columns, panel += words * g->columns) {
-        fetch(next);
+        fetch(&next[0]);
+        fetch(&next[1]);
         g->tile(words, a, l->x_stride, panel, c + i, j->stride, first > 0);
     }
 }
 
 static void finish_rows(const at_context *cx, const at_product *p, const job *j, int64_t row)
 {
-    const float *bias = p->bias ? p->bias + j->column : NULL;
     const float *sums = j->sums + (j->kept ? row * j->stride : 0);
     for (int64_t i = row; i < AT_MIN(row + p->gemm->rows, j->rows); i++, sums += j->stride)
-        at_product_finish(cx, j->columns, sums, bias, p->activation,
-                          p->y + (j->row + i) * p->y_stride + j->column);
+        at_product_finish_row(cx, p, j->row + i, j->column, j->columns, sums);
 }
 
 static void run_job(const at_context *cx, const at_product *p, const plan *l, const job *j)
@@ -204,8 +222,12 @@ static void run_job(const at_context *cx, const at_product *p, const plan *l, co
         bool last = first + count == p->k;
         pack_panels(cx, p, j->column, j->column + j->columns, first, count, j->panels);
         for (int64_t row = 0; row < j->rows; row += g->rows) {
-            ahead next = last ? y_ahead(p, j, row, g->rows, panels) : (ahead){0};
-            run_rows(p, l, j, row, first, count, &next);
+            ahead next[2] = {{0}};
+            if (last) {
+                next[0] = rows_ahead(p->y, p->y_stride, j, row, g->rows, panels);
+                next[1] = rows_ahead(p->with.other, p->with.stride, j, row, g->rows, panels);
+            }
+            run_rows(p, l, j, row, first, count, next);
             if (last) finish_rows(cx, p, j, row);
         }
     }
@@ -270,7 +292,7 @@ static void run_small(const at_context *cx, const at_product *p, const plan *l, 
         for (int64_t r = 0; r < j.rows; r++) pack_row(p, i + r, own + r * l->x_stride);
         for (int64_t first = 0; first < p->k || first == 0; first += l->pass) {
             j.panels = packed + at_gemm_words(g, first) * l->columns;
-            run_rows(p, l, &j, 0, first, AT_MIN(l->pass, p->k - first), &(ahead){0});
+            run_rows(p, l, &j, 0, first, AT_MIN(l->pass, p->k - first), (ahead[2]){{0}});
         }
         finish_rows(cx, p, &j, 0);
     }
@@ -318,6 +340,7 @@ void at_packed_matmul(at_context *cx, const at_matmul_args *args)
         .weight_stride = args->weight_stride,
         .bias = args->bias,
         .activation = args->activation,
+        .with = args->with,
         .y = args->y,
         .y_stride = args->y_stride,
     };

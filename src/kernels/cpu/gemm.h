@@ -159,6 +159,7 @@ typedef struct at_product {
     int64_t weight_stride; /* bytes */
     const float *bias;
     at_activation activation;
+    at_product_with with;
     float *y;
     int64_t y_stride;
 } at_product;
@@ -185,6 +186,10 @@ const void *at_weight_words(const at_context *cx, const at_product *p, int64_t r
 /* y = activation(c + bias) for one row of n values; bias may be NULL */
 void at_product_finish(const at_context *cx, int64_t n, const float *c, const float *bias,
                        at_activation activation, float *y);
+
+/* The same for n values of a row of a product from `column` on, and what goes with it. */
+void at_product_finish_row(const at_context *cx, const at_product *p, int64_t row, int64_t column,
+                           int64_t n, const float *c);
 
 void at_packed_matmul(at_context *cx, const at_matmul_args *args);
 void at_packed_attention(at_context *cx, const at_attention_args *args);

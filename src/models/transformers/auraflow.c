@@ -47,66 +47,60 @@ typedef struct auraflow_transformer {
 
 /* ---- forward */
 
-/* x [B,N,D] -> heads [B,N,H,head_dim], normed: queries and keys */
-static at_tensor *heads_of(at_context *cx, const at_nn_linear *proj, at_tensor *x, int heads)
+/* y [B,N,D] -> heads [B,N,H,head_dim], normed: queries and keys */
+static at_tensor *normed_heads(at_context *cx, at_tensor *y, int heads)
 {
-    return at_layer_norm(cx, at_split_heads(cx, at_project(cx, proj, x), heads), NULL, NULL, EPS);
+    return at_layer_norm(cx, at_split_heads(cx, y, heads), NULL, NULL, EPS);
 }
 
-static at_tensor *values_of(at_context *cx, const at_nn_linear *proj, at_tensor *x, int heads)
-{
-    return at_split_heads(cx, at_project(cx, proj, x), heads);
-}
-
-/* Text and picture attend together, text first. img [B,N,D], txt [B,M,D]. */
-static at_pair joint_attention(at_context *cx, const auraflow_attention *m, at_tensor *img,
-                               at_tensor *txt)
+/* Text and picture attend together, text first: xi [B,N,D], xt [B,M,D] -> [B,M+N,D] */
+static at_tensor *joint_attention(at_context *cx, const auraflow_attention *m, at_tensor *xi,
+                                  at_tensor *xt)
 {
     at_scope s = at_scope_begin(cx);
-    int64_t N = at_dim(img, 1), M = at_dim(txt, 1);
-    at_tensor *q = at_join(cx, 1, heads_of(cx, &m->add_q_proj, txt, m->heads),
-                           heads_of(cx, &m->to_q, img, m->heads));
-    at_tensor *k = at_join(cx, 1, heads_of(cx, &m->add_k_proj, txt, m->heads),
-                           heads_of(cx, &m->to_k, img, m->heads));
-    at_tensor *v = at_join(cx, 1, values_of(cx, &m->add_v_proj, txt, m->heads),
-                           values_of(cx, &m->to_v, img, m->heads));
-    at_tensor *y = at_merge_heads(cx, at_attention(cx, q, k, v, NULL)); /* [B,M+N,D] */
-    at_pair out = {at_project(cx, &m->to_out, at_slice(cx, y, 1, M, N)),
-                   at_project(cx, &m->to_add_out, at_slice(cx, y, 1, 0, M))};
-    at_scope_end(cx, s, &out.first, &out.second, NULL);
-    return out;
+    at_tensor *q = at_project_pair(cx, &m->add_q_proj, xt, &m->to_q, xi);
+    at_tensor *k = at_project_pair(cx, &m->add_k_proj, xt, &m->to_k, xi);
+    at_tensor *v = at_project_pair(cx, &m->add_v_proj, xt, &m->to_v, xi);
+    q = normed_heads(cx, q, m->heads);
+    k = normed_heads(cx, k, m->heads);
+    v = at_split_heads(cx, v, m->heads);
+    at_tensor *y = at_merge_heads(cx, at_attention(cx, q, k, v, NULL));
+    at_scope_end(cx, s, &y, NULL);
+    return y;
 }
 
-/* x [B,N,D] -> [B,N,D] */
+/* x [B,N,D] -> [B,N,D], without the projection behind */
 static at_tensor *self_attention(at_context *cx, const auraflow_attention *m, at_tensor *x)
 {
     at_scope s = at_scope_begin(cx);
-    at_tensor *q = heads_of(cx, &m->to_q, x, m->heads);
-    at_tensor *k = heads_of(cx, &m->to_k, x, m->heads);
-    at_tensor *v = values_of(cx, &m->to_v, x, m->heads);
-    at_tensor *y = at_project(cx, &m->to_out, at_merge_heads(cx, at_attention(cx, q, k, v, NULL)));
+    at_tensor *q = normed_heads(cx, at_project(cx, &m->to_q, x), m->heads);
+    at_tensor *k = normed_heads(cx, at_project(cx, &m->to_k, x), m->heads);
+    at_tensor *v = at_split_heads(cx, at_project(cx, &m->to_v, x), m->heads);
+    at_tensor *y = at_merge_heads(cx, at_attention(cx, q, k, v, NULL));
     at_scope_end(cx, s, &y, NULL);
     return y;
 }
 
-/* SwiGLU: silu(linear_1 x) * linear_2 x */
-static at_tensor *feed_forward(at_context *cx, const auraflow_feed_forward *m, at_tensor *x)
+/* residual + gate * SwiGLU: silu(linear_1 x) * linear_2 x. gate [B,1,D] */
+static at_tensor *add_feed_forward(at_context *cx, const auraflow_feed_forward *m, at_tensor *x,
+                                   at_tensor *gate, at_tensor *residual)
 {
     at_scope s = at_scope_begin(cx);
-    at_tensor *gate = at_project(cx, &m->linear_1, x);
-    at_tensor *y = at_activate_mul(cx, gate, AT_SILU, at_project(cx, &m->linear_2, x));
-    y = at_project(cx, &m->out_projection, y);
+    at_tensor *y = at_project(cx, &m->linear_1, x);
+    y = at_project_mul(cx, &m->linear_2, x, y, AT_SILU);
+    y = at_project_add(cx, &m->out_projection, y, gate, residual);
     at_scope_end(cx, s, &y, NULL);
     return y;
 }
 
-/* What attention found (a [B,N,D]) steers the feed-forward only: the sum goes back to x itself. */
-static at_tensor *finish(at_context *cx, const auraflow_feed_forward *ff, at_tensor *x,
-                         at_tensor *a, const at_modulation *m)
+/* What attention found (a [B,N,D], before its projection) steers the feed-forward only: the sum
+   goes back to x itself. */
+static at_tensor *finish(at_context *cx, const auraflow_feed_forward *ff, const at_nn_linear *out,
+                         at_tensor *x, at_tensor *a, const at_modulation *m)
 {
-    at_tensor *y = at_gated_add(cx, x, m->gate[0], a);
-    y = feed_forward(cx, ff, at_norm_modulate(cx, y, m->shift[1], m->scale[1], EPS));
-    return at_gated_add(cx, x, m->gate[1], y);
+    at_tensor *y = at_project_add(cx, out, a, m->gate[0], x);
+    y = at_norm_modulate(cx, y, m->shift[1], m->scale[1], EPS);
+    return add_feed_forward(cx, ff, y, m->gate[1], x);
 }
 
 /* One MM-DiT block. img [B,N,D], txt [B,M,D], temb [B,D]. */
@@ -119,10 +113,11 @@ static void joint_block(at_context *cx, const auraflow_joint *b, at_tensor **img
 
     at_tensor *xi = at_norm_modulate(cx, *img, mi.shift[0], mi.scale[0], EPS);
     at_tensor *xt = at_norm_modulate(cx, *txt, mt.shift[0], mt.scale[0], EPS);
-    at_pair a = joint_attention(cx, &b->attn, xi, xt);
+    int64_t N = at_dim(xi, 1), M = at_dim(xt, 1);
+    at_tensor *a = joint_attention(cx, &b->attn, xi, xt);
 
-    *img = finish(cx, &b->ff, *img, a.first, &mi);
-    *txt = finish(cx, &b->ff_context, *txt, a.second, &mt);
+    *img = finish(cx, &b->ff, &b->attn.to_out, *img, at_slice(cx, a, 1, M, N), &mi);
+    *txt = finish(cx, &b->ff_context, &b->attn.to_add_out, *txt, at_slice(cx, a, 1, 0, M), &mt);
     at_scope_end(cx, s, img, txt, NULL);
 }
 
@@ -132,7 +127,7 @@ static void single_block(at_context *cx, const auraflow_single *b, at_tensor **x
     at_scope s = at_scope_begin(cx);
     at_modulation m = at_modulate(cx, &b->norm1, temb);
     at_tensor *y = at_norm_modulate(cx, *x, m.shift[0], m.scale[0], EPS);
-    *x = finish(cx, &b->ff, *x, self_attention(cx, &b->attn, y), &m);
+    *x = finish(cx, &b->ff, &b->attn.to_out, *x, self_attention(cx, &b->attn, y), &m);
     at_scope_end(cx, s, x, NULL);
 }
 

@@ -56,9 +56,10 @@ typedef struct hunyuan_known {
 
 /* ---- forward */
 
-/* x [B,N,dim] attends to itself, or to text [B,M,D], where only the queries have positions. */
-static at_tensor *attention(at_context *cx, const hunyuan_attention *m, at_tensor *x,
-                            at_tensor *text, at_tensor *rope)
+/* residual + what x [B,N,dim] finds in itself, or in text [B,M,D], where only the queries have
+   positions. */
+static at_tensor *add_attention(at_context *cx, const hunyuan_attention *m, at_tensor *x,
+                                at_tensor *text, at_tensor *rope, at_tensor *residual)
 {
     at_tensor *from = text ? text : x;
     at_tensor *q = at_split_heads(cx, at_project(cx, &m->to_q, x), m->heads);
@@ -68,7 +69,14 @@ static at_tensor *attention(at_context *cx, const hunyuan_attention *m, at_tenso
     k = at_layer_normalize(cx, &m->norm_k, k);
     if (!text) k = at_rotary(cx, k, rope, AT_ROTARY_INTERLEAVED);
     at_tensor *y = at_merge_heads(cx, at_attention(cx, q, k, v, NULL));
-    return at_project(cx, &m->to_out, y);
+    return at_project_add(cx, &m->to_out, y, NULL, residual);
+}
+
+/* norm(x) + shift in one pass. shift [B,1,dim] */
+static at_tensor *norm_shifted(at_context *cx, const at_nn_norm *m, at_tensor *x, at_tensor *shift)
+{
+    at_tensor *scale = at_affine(cx, at_view(cx, m->weight, 1, 1, at_dim(m->weight, 0)), 1, -1);
+    return at_norm_modulate(cx, x, at_add(cx, shift, m->bias), scale, m->eps);
 }
 
 /* x, skip [B,N,dim]; skip is NULL in the first half and the middle. */
@@ -83,14 +91,14 @@ static void block(at_context *cx, const hunyuan_block *m, at_tensor **x, at_tens
     at_tensor *shift;
     at_modulation_pieces(cx, &m->norm1_linear, known->temb, 1, &shift); /* [B,1,dim] */
 
-    at_tensor *y = at_add(cx, at_layer_normalize(cx, &m->norm1, *x), shift);
-    *x = at_add(cx, *x, attention(cx, &m->attn1, y, NULL, known->rope));
+    at_tensor *y = norm_shifted(cx, &m->norm1, *x, shift);
+    *x = add_attention(cx, &m->attn1, y, NULL, known->rope, *x);
 
     y = at_layer_normalize(cx, &m->norm2, *x);
-    *x = at_add(cx, *x, attention(cx, &m->attn2, y, known->text, known->rope));
+    *x = add_attention(cx, &m->attn2, y, known->text, known->rope, *x);
 
     y = at_layer_normalize(cx, &m->norm3, *x);
-    *x = at_add(cx, *x, at_feed_forward(cx, &m->ff, y));
+    *x = at_feed_forward_add(cx, &m->ff, y, NULL, *x);
     at_scope_end(cx, s, x, NULL);
 }
 

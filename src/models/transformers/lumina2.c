@@ -54,15 +54,18 @@ static at_tensor *attention(at_context *cx, const lumina2_block *m, at_tensor *x
 
 static at_tensor *feed_forward(at_context *cx, const lumina2_block *m, at_tensor *x)
 {
-    at_tensor *gate = at_project_act(cx, &m->linear_1, x, AT_SILU);
-    return at_project(cx, &m->linear_2, at_mul(cx, gate, at_project(cx, &m->linear_3, x)));
+    at_tensor *y = at_project(cx, &m->linear_1, x);
+    return at_project(cx, &m->linear_2, at_project_mul(cx, &m->linear_3, x, y, AT_SILU));
 }
 
 /* rms_norm(x) * (1 + scale) */
 static at_tensor *norm_scaled(at_context *cx, const at_nn_norm *norm, at_tensor *x,
                               at_tensor *scale)
 {
-    return at_mul(cx, at_rms_normalize(cx, norm, x), at_affine(cx, scale, 1.0f, 1.0f));
+    scale = at_affine(cx, scale, 1.0f, 1.0f);
+    if (at_dim(scale, 0) > 1) return at_mul(cx, at_rms_normalize(cx, norm, x), scale);
+    at_tensor *weight = at_mul(cx, at_view(cx, scale, at_dim(scale, 2)), norm->weight);
+    return at_rms_norm(cx, x, weight, norm->eps); /* one pass */
 }
 
 /* x [B,N,D], temb [B,time]: norms before and after both halves, gates through tanh. */

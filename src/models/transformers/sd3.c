@@ -48,34 +48,41 @@ static at_tensor *heads_of(at_context *cx, const at_nn_linear *proj, const at_nn
     return norm && norm->weight ? at_rms_normalize(cx, norm, y) : y;
 }
 
-/* Picture and text attend together, picture first. img [B,N,D], txt [B,M,D]; the second of the pair
-   is NULL where no projection takes the text further. */
-static at_pair joint_attention(at_context *cx, const sd3_attention *m, at_tensor *img,
-                               at_tensor *txt)
+/* img [B,N,D] and txt [B,M,D] -> heads [B,N+M,H,head_dim], picture first */
+static at_tensor *joint_heads(at_context *cx, const at_nn_linear *to, const at_nn_linear *add,
+                              at_tensor *img, at_tensor *txt, int heads)
 {
-    at_scope s = at_scope_begin(cx);
-    int64_t N = at_dim(img, 1), M = at_dim(txt, 1);
-    at_tensor *q = at_join(cx, 1, heads_of(cx, &m->to_q, &m->norm_q, img, m->heads),
-                           heads_of(cx, &m->add_q_proj, &m->norm_added_q, txt, m->heads));
-    at_tensor *k = at_join(cx, 1, heads_of(cx, &m->to_k, &m->norm_k, img, m->heads),
-                           heads_of(cx, &m->add_k_proj, &m->norm_added_k, txt, m->heads));
-    at_tensor *v = at_join(cx, 1, heads_of(cx, &m->to_v, NULL, img, m->heads),
-                           heads_of(cx, &m->add_v_proj, NULL, txt, m->heads));
-    at_tensor *y = at_merge_heads(cx, at_attention(cx, q, k, v, NULL)); /* [B,N+M,D] */
-    at_pair out = {at_project(cx, &m->to_out, at_slice(cx, y, 1, 0, N)), NULL};
-    if (m->to_add_out.weight) out.second = at_project(cx, &m->to_add_out, at_slice(cx, y, 1, N, M));
-    at_scope_end(cx, s, &out.first, &out.second, NULL);
-    return out;
+    return at_split_heads(cx, at_project_pair(cx, to, img, add, txt), heads);
 }
 
-/* x [B,N,D] -> [B,N,D] */
-static at_tensor *self_attention(at_context *cx, const sd3_attention *m, at_tensor *x)
+/* Picture and text attend together: xi [B,N,D], xt [B,M,D] -> [B,N+M,D] */
+static at_tensor *joint_attention(at_context *cx, const sd3_attention *m, at_tensor *xi,
+                                  at_tensor *xt)
+{
+    at_scope s = at_scope_begin(cx);
+    int64_t N = at_dim(xi, 1);
+    at_tensor *q = joint_heads(cx, &m->to_q, &m->add_q_proj, xi, xt, m->heads);
+    at_tensor *k = joint_heads(cx, &m->to_k, &m->add_k_proj, xi, xt, m->heads);
+    at_tensor *v = joint_heads(cx, &m->to_v, &m->add_v_proj, xi, xt, m->heads);
+    if (m->norm_q.weight) {
+        q = at_rms_normalize_pair(cx, &m->norm_q, &m->norm_added_q, q, N);
+        k = at_rms_normalize_pair(cx, &m->norm_k, &m->norm_added_k, k, N);
+    }
+    at_tensor *y = at_merge_heads(cx, at_attention(cx, q, k, v, NULL));
+    at_scope_end(cx, s, &y, NULL);
+    return y;
+}
+
+/* residual + gate * what x [B,N,D] finds in itself. gate [B,1,D] */
+static at_tensor *add_self_attention(at_context *cx, const sd3_attention *m, at_tensor *x,
+                                     at_tensor *gate, at_tensor *residual)
 {
     at_scope s = at_scope_begin(cx);
     at_tensor *q = heads_of(cx, &m->to_q, &m->norm_q, x, m->heads);
     at_tensor *k = heads_of(cx, &m->to_k, &m->norm_k, x, m->heads);
     at_tensor *v = heads_of(cx, &m->to_v, NULL, x, m->heads);
-    at_tensor *y = at_project(cx, &m->to_out, at_merge_heads(cx, at_attention(cx, q, k, v, NULL)));
+    at_tensor *y = at_merge_heads(cx, at_attention(cx, q, k, v, NULL));
+    y = at_project_add(cx, &m->to_out, y, gate, residual);
     at_scope_end(cx, s, &y, NULL);
     return y;
 }
@@ -84,8 +91,7 @@ static at_tensor *self_attention(at_context *cx, const sd3_attention *m, at_tens
 static at_tensor *add_feed_forward(at_context *cx, const at_nn_feed_forward *ff, at_tensor *x,
                                    at_tensor *shift, at_tensor *scale, at_tensor *gate)
 {
-    at_tensor *y = at_feed_forward(cx, ff, at_norm_modulate(cx, x, shift, scale, 1e-6f));
-    return at_gated_add(cx, x, gate, y);
+    return at_feed_forward_add(cx, ff, at_norm_modulate(cx, x, shift, scale, 1e-6f), gate, x);
 }
 
 /* One MM-DiT block. img [B,N,D], txt [B,M,D] (stays as it was in a context_pre_only block), temb
@@ -102,15 +108,16 @@ static void block(at_context *cx, const sd3_block *b, at_tensor **img, at_tensor
 
     at_tensor *xi = at_norm_modulate(cx, *img, i[0], i[1], 1e-6f);
     at_tensor *xt = at_norm_modulate(cx, *txt, t[0], t[1], 1e-6f);
-    at_pair a = joint_attention(cx, &b->attn, xi, xt);
-    xi = at_gated_add(cx, *img, i[2], a.first);
+    int64_t N = at_dim(xi, 1), M = at_dim(xt, 1);
+    at_tensor *y = joint_attention(cx, &b->attn, xi, xt);
+    xi = at_project_add(cx, &b->attn.to_out, at_slice(cx, y, 1, 0, N), i[2], *img);
     if (b->dual) {
         at_tensor *alone = at_norm_modulate(cx, *img, i[6], i[7], 1e-6f);
-        xi = at_gated_add(cx, xi, i[8], self_attention(cx, &b->attn2, alone));
+        xi = add_self_attention(cx, &b->attn2, alone, i[8], xi);
     }
     *img = add_feed_forward(cx, &b->ff, xi, i[3], i[4], i[5]);
     if (!b->context_pre_only) {
-        xt = at_gated_add(cx, *txt, t[2], a.second);
+        xt = at_project_add(cx, &b->attn.to_add_out, at_slice(cx, y, 1, N, M), t[2], *txt);
         *txt = add_feed_forward(cx, &b->ff_context, xt, t[3], t[4], t[5]);
     }
     at_scope_end(cx, s, img, txt, NULL);

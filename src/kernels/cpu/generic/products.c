@@ -17,6 +17,15 @@ static float dot(const float *a, const float *b, int64_t count)
     return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
+/* y of row i and column j with what goes with it. */
+static float with(const at_product_with *w, int64_t i, int64_t j, float y)
+{
+    if (!w->other) return y;
+    float other = w->other[i * w->stride + j];
+    if (w->times) return at_activation_value(w->activation, other) * y;
+    return other + (w->gate ? w->gate[i / w->gate_rows * w->gate_stride + j] : 1.0f) * y;
+}
+
 static void matmul(at_context *cx, const at_matmul_args *p)
 {
     int threads = cx->threads;
@@ -31,7 +40,8 @@ static void matmul(at_context *cx, const at_matmul_args *p)
                                 p->k);
             for (int64_t i = 0; i < p->m; i++) {
                 float sum = dot(p->x + i * p->x_stride, row, p->k) + (p->bias ? p->bias[j] : 0);
-                p->y[i * p->y_stride + j] = at_activation_value(p->activation, sum);
+                sum = at_activation_value(p->activation, sum);
+                p->y[i * p->y_stride + j] = with(&p->with, i, j, sum);
             }
         }
     }
