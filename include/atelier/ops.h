@@ -102,8 +102,7 @@ typedef struct at_conv_options {
     at_activation activation;
 } at_conv_options;
 
-/* x [B,H,W,C], weight [O,kh,kw,C/groups] of any dtype (bind repacks the file's [O,I,kh,kw]), bias
-   [O] or NULL
+/* x [B,H,W,C], weight [O,C/groups,kh,kw] of any dtype, as files have it, bias [O] or NULL
    -> [B,H',W',O] with H' = (H + above + below - dilation (kh - 1) - 1) / stride + 1. options may be
    NULL. */
 AT_API at_tensor *at_conv2d(at_context *cx, at_tensor *x, at_tensor *weight, at_tensor *bias,
@@ -114,7 +113,7 @@ typedef struct at_conv_transpose1d_options {
     int groups; /* 0 means 1 */
 } at_conv_transpose1d_options;
 
-/* torch.nn.ConvTranspose1d: x [B,N,C], weight [O,1,k,C/groups] of any dtype (bind repacks the
+/* torch.nn.ConvTranspose1d: x [B,N,C], weight [O,C/groups,1,k] of any dtype (bind turns the
    file's [C,O,k]), bias [O] or NULL -> [B,N',O] with N' = (N - 1) stride - 2 padding + k +
    output_padding. */
 AT_API at_tensor *at_conv_transpose1d(at_context *cx, at_tensor *x, at_tensor *weight,

@@ -31,14 +31,13 @@ static at_tensor *matrix(const builder *b, at_lora_role role)
     return at_view(b->cx, x, x->shape[0], at_elements(x) / x->shape[0]);
 }
 
-/* Some rows of it as columns of a convolution: [R,I*k*k] in the file's order -> [R,k,k,I]; of a
-   linear layer it stays. */
+/* Some rows of it as columns of a convolution: [R,I*k*k] -> [R,I,k,k]; of a linear layer it stays.
+ */
 static at_tensor *as_weight(const builder *b, at_tensor *x)
 {
     const at_target *t = b->slice->target;
     if (!x || t->dims != 4 || t->shape[2] * t->shape[3] == 0) return x;
-    x = at_reshape(b->cx, x, 4, (int64_t[]){at_dim(x, 0), -1, t->shape[2], t->shape[3]});
-    return at_contiguous(b->cx, at_transpose(b->cx, x, 0, 2, 3, 1));
+    return at_reshape(b->cx, x, 4, (int64_t[]){at_dim(x, 0), -1, t->shape[2], t->shape[3]});
 }
 
 /* The rows [total,...] that belong to the target. */
@@ -57,11 +56,6 @@ static at_tensor *rows_of(const builder *b, at_tensor *x)
 static at_tensor *f32(const builder *b, at_tensor *x)
 {
     return x ? at_cast(b->cx, x, AT_F32) : NULL;
-}
-
-static at_tensor *transposed(const builder *b, at_tensor *x)
-{
-    return at_contiguous(b->cx, at_transpose(b->cx, x, 1, 0));
 }
 
 /* ---- how much */
@@ -265,22 +259,24 @@ static bool build(const builder *b, at_nn_update *u)
 
 /* ---- DoRA */
 
-/* What the update adds to the weight, as the weight lies: [O,I] or [O,k,k,I]. */
+/* What the update adds to the weight, as the weight lies: [O,I] or [O,I,k,k]. */
 static at_tensor *written_out(const builder *b, const at_nn_update *u)
 {
     at_context *cx = b->cx;
     const at_tensor *weight = *b->slice->target->weight;
-    int64_t rows = at_dim(weight, 0), in = at_dim(weight, -1), k = b->size;
+    int64_t rows = at_dim(weight, 0), in = at_dim(weight, 1), k = b->size;
     at_tensor *x = u->down;
     if (u->factor) {
         int64_t o = at_dim(u->factor, 0), i = at_dim(u->factor, 1);
-        x = at_mul(cx, at_view(cx, u->factor, o, 1, 1, i, 1),
-                   at_view(cx, x, 1, rows / o, k, 1, in / i));
+        x = at_mul(cx, at_view(cx, u->factor, o, 1, i, 1),
+                   at_view(cx, x, 1, rows / o, 1, in / i * k));
     } else if (u->mid) { /* up mid down, k * k times */
         int64_t r = at_dim(x, 0);
         at_tensor *m = at_view(cx, f32(b, u->mid), r, k * r);
-        m = at_matmul(cx, f32(b, u->up), m); /* [O,kk*r] */
-        x = at_matmul(cx, at_view(cx, m, rows * k, r), f32(b, x));
+        m = at_view(cx, at_matmul(cx, f32(b, u->up), m), rows, r, k);
+        m = at_view(cx, at_transpose(cx, m, 0, 2, 1), rows * k, r);
+        x = at_view(cx, at_matmul(cx, m, f32(b, x)), rows, k, in);
+        x = at_transpose(cx, x, 0, 2, 1);
     } else if (u->up) {
         x = at_matmul(cx, f32(b, u->up), at_view(cx, f32(b, x), at_dim(u->up, 1), k * in));
     }
@@ -321,9 +317,12 @@ static bool decompose(const builder *b, at_nn_update *u, at_tensor *lengths, boo
     if (at_elements(lengths) != b->in)
         return wrong(b, "dora_scale does not fit the model's layer"), false;
     /* Column by column, as LyCORIS does with wd_on_output=False: written out as a difference. */
-    at_tensor *turned = transposed(b, at_view(cx, whole, -1, b->in)); /* [I,O*kk] */
-    at_tensor *scale = at_div(cx, at_view(cx, lengths, b->in), row_norms(cx, turned));
-    at_tensor *difference = at_sub(cx, at_mul(cx, whole, scale), f32(b, *t->weight));
+    at_tensor *kernels = at_view(cx, whole, b->rows, b->in, b->size);
+    at_tensor *norms = row_norms(cx, at_transpose(cx, kernels, 1, 0, 2));
+    at_tensor *scale = at_div(cx, at_view(cx, lengths, b->in), norms);
+    kernels = at_mul(cx, kernels, at_view(cx, scale, b->in, 1));
+    whole = at_reshape(cx, kernels, whole->dims, whole->shape);
+    at_tensor *difference = at_sub(cx, whole, f32(b, *t->weight));
     *u = (at_nn_update){.down = difference, .scale = 1.0f, .bias = u->bias};
     return at_ok(cx);
 }

@@ -89,7 +89,7 @@ static void bench_conv(at_bench *b, at_precision precision, const conv_case *c)
     at_scope s = at_scope_begin(b->cx);
     at_tensor *x = AT_BENCH_VALUES(b->cx, AT_F32, args.batch, args.size[0], args.size[1],
                                    args.size[2], args.channels);
-    at_tensor *weight = AT_BENCH_VALUES(b->cx, args.dtype, c->out, k[0], k[1], k[2], c->in);
+    at_tensor *weight = AT_BENCH_VALUES(b->cx, args.dtype, c->out, c->in, k[0], k[1], k[2]);
     at_tensor *y = at_new(b->cx, AT_F32, args.batch, args.out_size[0], args.out_size[1],
                           args.out_size[2], args.out_channels);
     if (at_ok(b->cx)) {

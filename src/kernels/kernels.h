@@ -44,7 +44,8 @@ typedef struct at_matmul_args {
 } at_matmul_args;
 
 /* Convolution over frames, lines and columns (1 of those that an operation does not have):
-   x [B,T,H,W,C], weight [O,kt,kh,kw,C/groups], y [B,T',H',W',O], contiguous. In each dimension,
+   x [B,T,H,W,C], weight [O,C/groups,kt,kh,kw] as files have it (of block types the whole of it is
+   blocks, rows need not be), y [B,T',H',W',O], contiguous. In each dimension,
    output position p sees through tap k position p * stride + k * dilation - before. Transposed, it
    sees the position i for which i * stride + k * dilation - before is p, if there is one. Beyond
    the edges are zeros or, where `replicate` says so (not transposed), what lies at the edge. */

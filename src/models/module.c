@@ -117,7 +117,8 @@ static void load_parameter(at_binder *b, const at_parameter *p)
     }
     bool blocks = at_dtype_block(w->dtype) > 1;
     bool real = w->dtype <= AT_F64 || blocks;
-    if (!real || (blocks && is_kernel(p))) {
+    bool turned = p->kind == AT_PARAMETER_TRANSPOSED_KERNEL;
+    if (!real || (blocks && turned)) {
         at_fail(cx, AT_ERROR_FORMAT, "%s: %s cannot be of type %s", l->what, w->name,
                 at_dtype_name(w->dtype));
         return;
@@ -126,11 +127,8 @@ static void load_parameter(at_binder *b, const at_parameter *p)
     at_tensor *x = at_weights_get(cx, l->weights, w->name);
     if (p->kind == AT_PARAMETER_VECTOR || w->dtype == AT_F64) x = at_cast(cx, x, AT_F32);
     if (w->dims != p->dims) x = at_reshape(cx, x, p->dims, p->shape);
-    if (is_kernel(p)) {
-        if (p->dims == 3) x = at_view(cx, x, p->shape[0], p->shape[1], 1, p->shape[2]);
-        bool turned = p->kind == AT_PARAMETER_TRANSPOSED_KERNEL;
-        x = at_contiguous(cx, at_transpose(cx, x, turned, 2, 3, !turned));
-    }
+    if (is_kernel(p) && p->dims == 3) x = at_view(cx, x, p->shape[0], p->shape[1], 1, p->shape[2]);
+    if (turned) x = at_contiguous(cx, at_transpose(cx, x, 1, 0, 2, 3));
     hold(l->module, p, x);
     if (x && !is_inside(w->file, x->data)) at_mapping_forget(w->file, w->offset, w->bytes);
     at_scope_end(cx, s, NULL);
@@ -193,8 +191,8 @@ static void make_parameter(at_binder *b, const at_parameter *p)
     memcpy(shape, p->shape, sizeof shape);
     if (is_kernel(p)) {
         bool line = p->dims == 3, turned = p->kind == AT_PARAMETER_TRANSPOSED_KERNEL;
-        shape[0] = p->shape[turned], shape[3] = p->shape[!turned];
-        shape[1] = line ? 1 : p->shape[2], shape[2] = p->shape[3 - line];
+        shape[0] = p->shape[turned], shape[1] = p->shape[!turned];
+        shape[2] = line ? 1 : p->shape[2], shape[3] = p->shape[3 - line];
     }
     for (int i = 1; i < dims; i++) fan_in *= shape[i];
     bool vector = p->kind == AT_PARAMETER_VECTOR;

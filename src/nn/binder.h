@@ -9,10 +9,9 @@
 typedef enum at_parameter_kind {
     AT_PARAMETER_MATRIX, /* [out,in]: stays as the file has it, mapped */
     AT_PARAMETER_TABLE,  /* [entries,channels]: likewise */
-    AT_PARAMETER_KERNEL, /* the file's [out,in,h,w] becomes [out,h,w,in], in the file's dtype; of
-                            one dimension, [out,in,n] becomes [out,1,n,in] */
+    AT_PARAMETER_KERNEL, /* [out,in,h,w], likewise; of one dimension, [out,in,n] is [out,in,1,n] */
     AT_PARAMETER_TRANSPOSED_KERNEL, /* of a transposed convolution: the file's [in,out,n] becomes
-                                       [out,1,n,in] */
+                                       [out,in,1,n] */
     AT_PARAMETER_VECTOR,            /* biases, norms: becomes f32 */
 } at_parameter_kind;
 

@@ -23,7 +23,7 @@ static at_tensor *convolve_groups(at_context *cx, at_tensor *kernel, at_tensor *
 static at_tensor *kronecker(at_context *cx, const at_nn_update *u, at_tensor *x, const at_tensor *y,
                             const at_conv_options *o)
 {
-    int64_t i = at_dim(u->factor, 1), c = at_dim(u->down, -1), d = at_dim(u->down, 0);
+    int64_t i = at_dim(u->factor, 1), c = at_dim(u->down, 1), d = at_dim(u->down, 0);
     at_tensor *t = u->down->dims == 4
                        ? convolve_groups(cx, u->down, x, i, o)
                        : at_linear(cx, at_view(cx, x, -1, i, c), u->down, NULL, AT_IDENTITY);

@@ -22,9 +22,9 @@ static bool settle(at_context *cx, const at_tensor *x, const at_tensor *weight,
                              "out of range",
                              o->stride[0], o->stride[1], o->dilation[0], o->dilation[1], o->groups,
                              o->padding[0], o->padding[1], o->padding[2], o->padding[3]);
-    if (x->dims != 4 || weight->dims != 4 || weight->shape[3] * o->groups != x->shape[3] ||
-        weight->shape[0] % o->groups || weight->shape[1] < 1 || weight->shape[1] > MOST ||
-        weight->shape[2] < 1 || weight->shape[2] > MOST)
+    if (x->dims != 4 || weight->dims != 4 || weight->shape[1] * o->groups != x->shape[3] ||
+        weight->shape[0] % o->groups || weight->shape[2] < 1 || weight->shape[2] > MOST ||
+        weight->shape[3] < 1 || weight->shape[3] > MOST)
         return at_fail_false(cx, AT_ERROR_SHAPE, "conv2d: x %s does not fit weight %s in %d groups",
                              at_shape_text(x), at_shape_text(weight), o->groups);
     return true;
@@ -49,9 +49,9 @@ at_tensor *at_conv2d(at_context *cx, at_tensor *x, at_tensor *weight, at_tensor 
     weight = weight ? at_contiguous(cx, weight) : NULL;
     bias = at_channels(cx, "conv2d", bias, weight ? weight->shape[0] : 0);
     if (!x || !weight || !at_ok(cx)) return NULL;
-    int64_t height = out_size(x->shape[1], weight->shape[1], o.padding[0], o.padding[1],
+    int64_t height = out_size(x->shape[1], weight->shape[2], o.padding[0], o.padding[1],
                               o.dilation[0], o.stride[0]);
-    int64_t width = out_size(x->shape[2], weight->shape[2], o.padding[2], o.padding[3],
+    int64_t width = out_size(x->shape[2], weight->shape[3], o.padding[2], o.padding[3],
                              o.dilation[1], o.stride[1]);
     if (height < 1 || width < 1)
         return at_fail(cx, AT_ERROR_SHAPE, "conv2d: kernel %s is larger than the padded x %s",
@@ -64,7 +64,7 @@ at_tensor *at_conv2d(at_context *cx, at_tensor *x, at_tensor *weight, at_tensor 
         .channels = x->shape[3],
         .out_size = {1, height, width},
         .out_channels = weight->shape[0],
-        .kernel = {1, (int)weight->shape[1], (int)weight->shape[2]},
+        .kernel = {1, (int)weight->shape[2], (int)weight->shape[3]},
         .stride = {1, o.stride[0], o.stride[1]},
         .before = {0, o.padding[0], o.padding[2]},
         .dilation = {1, o.dilation[0], o.dilation[1]},

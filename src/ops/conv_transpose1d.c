@@ -15,8 +15,8 @@ at_tensor *at_conv_transpose1d(at_context *cx, at_tensor *x, at_tensor *weight, 
                        "conv_transpose1d: stride %d padding %d output padding %d groups %d: out of "
                        "range",
                        o.stride, o.padding, o.output_padding, o.groups);
-    if (x->dims != 3 || weight->dims != 4 || weight->shape[1] != 1 || weight->shape[2] < 1 ||
-        weight->shape[2] > MOST || weight->shape[3] * o.groups != x->shape[2] ||
+    if (x->dims != 3 || weight->dims != 4 || weight->shape[2] != 1 || weight->shape[3] < 1 ||
+        weight->shape[3] > MOST || weight->shape[1] * o.groups != x->shape[2] ||
         weight->shape[0] % o.groups)
         return at_fail(cx, AT_ERROR_SHAPE,
                        "conv_transpose1d: x %s does not fit weight %s in %d groups",
@@ -27,7 +27,7 @@ at_tensor *at_conv_transpose1d(at_context *cx, at_tensor *x, at_tensor *weight, 
     bias = at_channels(cx, "conv_transpose1d", bias, weight ? weight->shape[0] : 0);
     if (!x || !weight || !at_ok(cx)) return NULL;
     int64_t length =
-        (x->shape[1] - 1) * o.stride - 2 * o.padding + weight->shape[2] + o.output_padding;
+        (x->shape[1] - 1) * o.stride - 2 * o.padding + weight->shape[3] + o.output_padding;
     if (x->shape[1] < 1 || length < 1)
         return at_fail(cx, AT_ERROR_SHAPE, "conv_transpose1d: x %s is too short for padding %d",
                        at_shape_text(x), o.padding);
@@ -39,7 +39,7 @@ at_tensor *at_conv_transpose1d(at_context *cx, at_tensor *x, at_tensor *weight, 
         .channels = x->shape[2],
         .out_size = {1, 1, length},
         .out_channels = weight->shape[0],
-        .kernel = {1, 1, (int)weight->shape[2]},
+        .kernel = {1, 1, (int)weight->shape[3]},
         .stride = {1, 1, o.stride},
         .before = {0, 0, o.padding},
         .dilation = {1, 1, 1},

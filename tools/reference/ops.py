@@ -1,6 +1,6 @@
 """tests/fixtures/ops/: single operations as torch has them, computed in f64 and rounded once to f32.
 
-Everything is in the engine's layout: pictures [B,H,W,C], convolution weights [O,kh,kw,I/groups], attention
+Everything is in the engine's layout: pictures [B,H,W,C], convolution weights [O,I/groups,kh,kw], attention
 [B,N,heads,D], rotary tables [N,R/2,2] of (cos, sin).
 """
 
@@ -106,7 +106,7 @@ def conv2d():
                      bias.double() if bias is not None else None, stride, 0, dilation, groups)
         group.add(f"conv2d.{name}",
                   {"stride": stride, "padding": pad, "dilation": dilation, "groups": groups},
-                  x=x.permute(0, 2, 3, 1), weight=weight.permute(0, 2, 3, 1), bias=bias, y=y.permute(0, 2, 3, 1))
+                  x=x.permute(0, 2, 3, 1), weight=weight, bias=bias, y=y.permute(0, 2, 3, 1))
     return group
 
 
@@ -256,7 +256,7 @@ def sequences():
     for name, (b, n, i, o, k, stride, padding, extra, groups) in cases.items():
         x, weight, bias = group.draw(b, i, n), group.draw(i, o // groups, k, scale=(i / groups)**-0.5), group.draw(o)
         y = F.conv_transpose1d(x.double(), weight.double(), bias.double(), stride, padding, extra, groups)
-        laid = weight.view(groups, i // groups, o // groups, k).permute(0, 2, 3, 1).reshape(o, 1, k, i // groups)
+        laid = weight.view(groups, i // groups, o // groups, k).permute(0, 2, 1, 3).reshape(o, i // groups, 1, k)
         group.add(f"conv_transpose1d.{name}",
                   {"stride": stride, "padding": padding, "output_padding": extra, "groups": groups},
                   x=x.transpose(1, 2), weight=laid, bias=bias, y=y.transpose(1, 2))

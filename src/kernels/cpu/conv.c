@@ -35,13 +35,11 @@ static void pointwise(at_context *cx, const at_conv_args *a)
 }
 
 /* weight [C,taps] of any dtype to [taps,C] of f32 */
-static void turn_weight(const at_context *cx, const at_conv_args *a, int64_t taps, float *row,
+static void turn_weight(const at_context *cx, const at_conv_args *a, int64_t taps, float *room,
                         float *weight)
 {
-    size_t bytes = at_dtype_block_bytes(a->dtype);
     for (int64_t c = 0; c < a->channels; c++) {
-        cx->kernels->to_f32(a->dtype, (const char *)a->weight + (size_t)(c * taps) * bytes, row,
-                            taps);
+        const float *row = at_conv_weight(cx, a, c * taps, taps, room);
         for (int64_t t = 0; t < taps; t++) weight[t * a->channels + c] = row[t];
     }
 }
@@ -68,7 +66,8 @@ static void depthwise(at_context *cx, const at_conv_args *a)
 {
     int64_t taps = (int64_t)a->kernel[0] * a->kernel[1] * a->kernel[2];
     int64_t positions = a->batch * a->out_size[0] * a->out_size[1] * a->out_size[2];
-    float *weight = at_scratch(cx, (size_t)(taps * (a->channels + 1)) * sizeof *weight);
+    int64_t room = taps + AT_CONV_SLACK;
+    float *weight = at_scratch(cx, (size_t)(taps * a->channels + room) * sizeof *weight);
     const float **pixels = at_scratch(cx, (size_t)(cx->threads * taps) * sizeof *pixels);
     if (weight && pixels) {
         turn_weight(cx, a, taps, weight + taps * a->channels, weight);

@@ -49,6 +49,21 @@ static inline const float *at_conv_pixel(const at_conv_args *a, int64_t b, int64
     return a->x + (((b * a->size[0] + t) * a->size[1] + y) * a->size[2] + x) * a->channels;
 }
 
+enum { AT_CONV_SLACK = 512 }; /* what whole blocks may have more than is asked for */
+
+/* count values of the weight from value `first` on: where they lie, or unpacked into `room`, which
+   has place for AT_CONV_SLACK more. */
+static inline const float *at_conv_weight(const at_context *cx, const at_conv_args *a,
+                                          int64_t first, int64_t count, float *room)
+{
+    int64_t block = at_dtype_block(a->dtype), skip = first % block;
+    const char *from =
+        (const char *)a->weight + first / block * (int64_t)at_dtype_block_bytes(a->dtype);
+    if (a->dtype == AT_F32) return (const float *)(const void *)from;
+    cx->kernels->to_f32(a->dtype, from, room, at_ceil_div(skip + count, block) * block);
+    return room + skip;
+}
+
 void at_packed_conv(at_context *cx, const at_conv_args *args);
 
 /* winograd.c: 3x3 with a stride of 1, one group; where it is less work than the nine taps. */

@@ -20,6 +20,7 @@
 #include <string.h>
 
 enum { BLOCK_ROWS = 144, RUN_ROWS = 512, LEAST_COLUMNS = 32, PART = 128, FEW_CHANNELS = 24 };
+enum { CHUNK = 1024 /* values of a column packed at once */ };
 enum {
     STRIP_BYTES = 16 << 20,
     PIXEL_BYTES = 1 << 20,
@@ -45,6 +46,7 @@ typedef struct direct {
     int64_t taps, channels; /* as they are multiplied: 1 and all that is seen, where gathered */
     bool gathered;
     int64_t block, words;         /* channels multiplied at once; words of all channels */
+    int64_t run, chunk;           /* values of the weight for a channel; channels packed at once */
     int64_t pixels, pixel_stride; /* of a job, in words */
     int64_t rows;                 /* sums of a job, those between lines too, whole tiles */
     int64_t strip, columns, part; /* of y: of a strip, of a job, that sums are kept of */
@@ -156,16 +158,15 @@ static void make_plan(const at_context *cx, direct *p)
     const at_conv_args *a = p->args;
     const at_gemm *g = p->gemm;
     int64_t all = p->d[0].taps * p->d[1].taps * p->d[2].taps;
-    p->gathered =
-        !a->transposed && all > 1 && p->in < FEW_CHANNELS && at_dtype_block(a->dtype) == 1;
+    p->gathered = !a->transposed && all > 1 && p->in < FEW_CHANNELS;
     p->taps = p->gathered ? 1 : all;
     p->channels = p->gathered ? all * p->in : p->in;
     p->words = at_gemm_words(g, p->channels);
     int64_t blocks = at_ceil_div(p->channels, g->block);
-    p->block =
-        round_up(at_ceil_div(p->channels, AT_MAX(blocks, 1)), g->scales ? g->scaled
-                                                              : at_dtype_block(a->dtype) > 1 ? 256
-                                                                                             : 32);
+    int64_t whole = g->scales ? g->scaled : 32;
+    p->block = round_up(at_ceil_div(p->channels, AT_MAX(blocks, 1)), whole);
+    p->run = p->gathered ? 1 : (int64_t)a->kernel[0] * a->kernel[1] * a->kernel[2];
+    p->chunk = AT_MIN(p->block, AT_MAX(CHUNK / p->run / whole, 1) * whole);
     p->pixel_stride = round_up(p->words, 16);
     if (p->pixel_stride % 64 == 0) p->pixel_stride += 16; /* rows of a tile in different sets */
     int64_t most = g->tile_runs ? RUN_ROWS : BLOCK_ROWS;
@@ -201,49 +202,78 @@ static int64_t kernel_tap(const direct *p, int64_t tap)
     return (t * size[1] + y) * size[2] + x;
 }
 
-/* Where channels from `first` on of a tap of the group's output channel lie. */
-static const char *weight_at(const direct *p, int64_t o, int64_t tap, int64_t first)
+/* Room for `count` channels of the weight of the columns of a panel, and for what they become. */
+static int64_t packing_room(const direct *p)
 {
-    const at_conv_args *a = p->args;
-    int64_t all = (int64_t)a->kernel[0] * a->kernel[1] * a->kernel[2];
-    int64_t at = ((p->first_out + o) * all + (p->gathered ? 0 : kernel_tap(p, tap))) * p->in;
-    return (const char *)a->weight +
-           (at + first) / at_dtype_block(a->dtype) * (int64_t)at_dtype_block_bytes(a->dtype);
+    return p->gemm->columns * 2 * (p->chunk * p->run + AT_CONV_SLACK);
 }
 
-static void pack_panel(const at_context *cx, const direct *p, int64_t column, int64_t tap,
-                       int64_t first, uint32_t *panel)
+/* Channels [first, first + count) of the columns from `column` on, all taps: rows[j][c * run + tap]
+   as they lie. */
+static void find_rows(const at_context *cx, const direct *p, int64_t column, int64_t first,
+                      int64_t count, float *room, const void *rows[AT_GEMM_MOST_COLUMNS])
 {
-    _Alignas(64) uint32_t words[AT_GEMM_MOST_COLUMNS][AT_GEMM_WORDS];
-    _Alignas(64) float wide[AT_GEMM_VALUES];
-    const at_gemm *g = p->gemm;
-    const void *rows[AT_GEMM_MOST_COLUMNS] = {NULL};
-    int64_t count = AT_MIN(p->block, p->channels - first);
-    for (int64_t j = 0; j < g->columns && column + j < p->out; j++) {
-        const char *from = weight_at(p, column + j, tap, first);
-        rows[j] = words[j];
-        if (p->args->dtype == g->dtype && count % g->group == 0) {
-            rows[j] = from;
-        } else if (g->group == 1) {
-            cx->kernels->to_f32(p->args->dtype, from, (float *)words[j], count);
-        } else {
-            cx->kernels->to_f32(p->args->dtype, from, wide, count);
-            g->weight_to_words(count, wide, words[j]);
-        }
+    int64_t columns = AT_MIN(p->gemm->columns, p->out - column);
+    for (int64_t j = 0; j < AT_GEMM_MOST_COLUMNS; j++) {
+        int64_t at = (p->first_out + column + j) * p->channels + first;
+        rows[j] = j < columns ? at_conv_weight(cx, p->args, at * p->run, count * p->run,
+                                               room + j * (p->chunk * p->run + AT_CONV_SLACK))
+                              : NULL;
     }
-    g->interleave(at_gemm_words(g, count), rows, panel + words_before(p, first, tap) * g->columns);
 }
 
-static void pack_strip(const at_context *cx, const direct *p, int64_t start, uint32_t *packed)
+/* One tap of these rows, as words: where columns are words of their own after they have been
+   interleaved, or row by row. */
+static void pack_tap(const direct *p, const void *const *rows, const float *turned, int64_t tap,
+                     int64_t count, float *room, uint32_t *panel)
 {
-    int64_t blocks = at_ceil_div(p->channels, p->block), each = blocks * p->taps;
+    const at_gemm *g = p->gemm;
+    if (turned) {
+        g->column_words(count, g->columns, turned + tap * g->columns, p->run * g->columns, panel);
+        return;
+    }
+    int64_t stride = round_up(at_gemm_words(g, count), 16);
+    const void *words[AT_GEMM_MOST_COLUMNS] = {NULL};
+    float values[AT_GEMM_VALUES];
+    for (int64_t j = 0; j < g->columns && rows[j]; j++) {
+        for (int64_t c = 0; c < count; c++) values[c] = ((const float *)rows[j])[c * p->run + tap];
+        g->weight_to_words(count, values, (uint32_t *)room + j * stride);
+        words[j] = room + j * stride;
+    }
+    g->interleave(at_gemm_words(g, count), words, panel);
+}
+
+/* The panel of the columns from `column` on, one block of channels. */
+static void pack_panel(const at_context *cx, const direct *p, int64_t column, int64_t block,
+                       uint32_t *panel, float *room)
+{
+    const at_gemm *g = p->gemm;
+    int64_t end = AT_MIN(block + p->block, p->channels);
+    const void *rows[AT_GEMM_MOST_COLUMNS];
+    float *more = room + packing_room(p) / 2;
+    for (int64_t first = block; first < end; first += p->chunk) {
+        int64_t count = AT_MIN(p->chunk, end - first);
+        find_rows(cx, p, column, first, count, room, rows);
+        if (g->column_words) g->interleave(count * p->run, rows, (uint32_t *)more);
+        for (int64_t tap = 0; tap < p->taps; tap++)
+            pack_tap(p, rows, g->column_words ? more : NULL, p->gathered ? 0 : kernel_tap(p, tap),
+                     count, more,
+                     panel + (words_before(p, block, tap) + at_gemm_words(g, first - block)) *
+                                 g->columns);
+    }
+}
+
+static void pack_strip(const at_context *cx, const direct *p, int64_t start, uint32_t *packed,
+                       float *room)
+{
+    int64_t blocks = at_ceil_div(p->channels, p->block);
     int64_t panels = at_ceil_div(AT_MIN(p->strip, p->out - start), p->gemm->columns);
 #pragma omp for schedule(dynamic)
-    for (int64_t i = 0; i < panels * each; i++) {
-        int64_t column = i / each * p->gemm->columns, block = i % each / p->taps;
+    for (int64_t i = 0; i < panels * blocks; i++) {
+        int64_t column = i / blocks * p->gemm->columns;
         if (!at_cancelled(cx))
-            pack_panel(cx, p, start + column, i % p->taps, block * p->block,
-                       packed + p->words * p->taps * column);
+            pack_panel(cx, p, start + column, i % blocks * p->block,
+                       packed + p->words * p->taps * column, room);
     }
 }
 
@@ -289,18 +319,19 @@ static void fill_pixels(const direct *p, const job *j, uint32_t *out)
     }
 }
 
-/* All that one position sees, as values. */
+/* All that one position sees, as values: all of a channel, as the weight has it. */
 static void gather(const direct *p, int64_t batch, const int64_t at[3], float *values)
 {
     const dimension *d = p->d;
+    int64_t taps = d[0].taps * d[1].taps * d[2].taps;
     for (int64_t t = 0; t < d[0].taps; t++)
         for (int64_t y = 0; y < d[1].taps; y++)
-            for (int64_t x = 0; x < d[2].taps; x++, values += p->in) {
+            for (int64_t x = 0; x < d[2].taps; x++, values++) {
                 const float *pixel = at_conv_pixel(
                     p->args, batch, at[0] * d[0].step + d[0].offset[t],
                     at[1] * d[1].step + d[1].offset[y], at[2] * d[2].step + d[2].offset[x]);
-                memcpy(values, pixel ? pixel + p->first_in : p->zeros,
-                       (size_t)p->in * sizeof *values);
+                for (int64_t c = 0; c < p->in; c++)
+                    values[c * taps] = pixel ? pixel[p->first_in + c] : 0;
             }
 }
 
@@ -410,7 +441,8 @@ static void run_job(const at_context *cx, const direct *p, int64_t index, int64_
 static void run(at_context *cx, const direct *p)
 {
     int64_t pixels = (p->pixels + p->gemm->rows) * p->pixel_stride;
-    int64_t each = round_up(pixels + AT_MAX(p->rows * p->part, p->channels), 16);
+    int64_t each = pixels + AT_MAX(p->rows * p->part, p->channels);
+    each = round_up(AT_MAX(each, packing_room(p)), 16);
     int64_t jobs = count_jobs(p);
     uint32_t *packed = at_scratch(cx, (size_t)(p->strip * p->words * p->taps) * sizeof *packed);
     uint32_t *own = at_scratch(cx, (size_t)(p->threads * each) * sizeof *own);
@@ -419,9 +451,9 @@ static void run(at_context *cx, const direct *p)
         {
             uint32_t *mine = own + omp_get_thread_num() * each;
             at_gemm_begin(p->gemm);
-            memset(mine, 0, (size_t)pixels * sizeof *mine); /* what only fills up a tile */
             for (int64_t start = 0; start < p->out; start += p->strip) {
-                pack_strip(cx, p, start, packed);
+                pack_strip(cx, p, start, packed, (float *)mine);
+                memset(mine, 0, (size_t)pixels * sizeof *mine); /* what only fills up a tile */
                 int64_t acrosses = at_ceil_div(AT_MIN(p->strip, p->out - start), p->columns);
 #pragma omp for schedule(dynamic)
                 for (int64_t i = 0; i < jobs * acrosses; i++)

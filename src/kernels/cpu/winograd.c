@@ -19,7 +19,7 @@
 #include <omp.h>
 #include <string.h>
 
-enum { POINTS = 16, BLOCK_ROWS = 48, PART = 128, ROW_PAD = 16, CHUNK = 64, LARGE_CHUNK = 256 };
+enum { POINTS = 16, BLOCK_ROWS = 48, PART = 128, ROW_PAD = 16, CHUNK = 64 };
 enum { STRIP_BYTES = 16 << 20, TILE_WORDS = 256 };
 enum { SMALL = 1 << 18 }; /* multiply-adds of a point that are not worth the transforms */
 enum { FEW_CHANNELS = 128 };
@@ -33,7 +33,7 @@ typedef struct winograd {
     int64_t strip, columns;     /* of y: of a strip, of a job */
     int64_t part;               /* columns that sums are kept of */
     int64_t rows, a_stride;     /* squares of a job */
-    int64_t chunk;              /* channels transformed at once */
+    int64_t chunk, run;         /* channels of the weight turned at once, room for a column's */
 } winograd;
 
 static int64_t round_up(int64_t x, int64_t to)
@@ -62,81 +62,57 @@ static winograd make_plan(const at_context *cx, const at_conv_args *a)
     w.columns = round_up(at_ceil_div(w.strip, parts), g->columns);
     w.part = AT_MIN(PART, w.columns);
     w.a_stride = round_up(w.words, 16) + ROW_PAD;
-    w.chunk = at_dtype_block(a->dtype) > CHUNK ? LARGE_CHUNK : CHUNK;
+    w.chunk = round_up(at_ceil_div(CHUNK, a->kernel[0]), 8);
+    w.run = w.chunk * a->kernel[0] * 9 + AT_CONV_SLACK;
     return w;
 }
 
 /* ---- the weight */
 
-/* Channels from `first` on of a tap (0 to 8) as a frame of output channel o has them. */
-static const char *weight_at(const at_conv_args *a, int64_t o, int64_t frame, int64_t tap,
-                             int64_t first)
+/* The panel of 16 points of the columns from `column` on: one chunk of channels. What the columns
+   have is first interleaved, so that a vector holds one tap of neighbouring columns, and then
+   transformed FEW channels at a time, which stay in the first cache level. */
+static void pack_chunk(const at_context *cx, const winograd *w, int64_t column, int64_t first,
+                       uint32_t *panel, float *room)
 {
-    int64_t at = ((o * a->kernel[0] + frame) * 9 + tap) * a->channels + first;
-    return (const char *)a->weight +
-           at / at_dtype_block(a->dtype) * (int64_t)at_dtype_block_bytes(a->dtype);
-}
-
-/* The processor's own prefetching is lost among so many short runs. */
-static void fetch_weight(const at_conv_args *a, int64_t o, int64_t frame, int64_t first,
-                         int64_t count)
-{
-    int64_t bytes = count / at_dtype_block(a->dtype) * (int64_t)at_dtype_block_bytes(a->dtype);
-    for (int64_t t = 0; t < 9; t++)
-        for (int64_t i = 0; i < bytes; i += 64)
-            __builtin_prefetch(weight_at(a, o, frame, t, first) + i, 0, 3);
-}
-
-/* Words of `count` channels from `first` on of the points of output channel o and frame `frame`;
-   point p at words[p * stride]. */
-static void turn_weight(const at_context *cx, const winograd *w, int64_t o, int64_t frame,
-                        int64_t first, int64_t count, uint32_t *words, int64_t stride)
-{
-    _Alignas(64) float values[9][LARGE_CHUNK], points[POINTS][LARGE_CHUNK];
-    const at_conv_args *a = w->args;
-    const float *tap[9];
-    for (int64_t t = 0; t < 9; t++) {
-        const char *from = weight_at(a, o, frame, t, first);
-        tap[t] = a->dtype == AT_F32 ? (const float *)(const void *)from : values[t];
-        if (a->dtype != AT_F32) cx->kernels->to_f32(a->dtype, from, values[t], count);
-    }
-    if (w->gemm->group == 1) {
-        cx->kernels->conv_parts->winograd_w(count, tap, (float *)words, stride);
-        return;
-    }
-    cx->kernels->conv_parts->winograd_w(count, tap, points[0], LARGE_CHUNK);
-    for (int p = 0; p < POINTS; p++) w->gemm->weight_to_words(count, points[p], words + p * stride);
-}
-
-/* The panel of 16 points of the columns from `column` on: one chunk of channels of one frame. */
-static void pack_chunk(const at_context *cx, const winograd *w, int64_t column, int64_t frame,
-                       int64_t first, uint32_t *panel, uint32_t *room)
-{
+    enum { FEW = 8 };
+    _Alignas(64) float points[POINTS][FEW * AT_GEMM_MOST_COLUMNS + 16];
     const at_gemm *g = w->gemm;
-    int64_t count = AT_MIN(w->chunk, w->args->channels - first);
-    int64_t stride = w->chunk, columns = AT_MIN(g->columns, w->args->out_channels - column);
-    for (int64_t j = 0; j < columns; j++) {
-        if (j + 2 < columns) fetch_weight(w->args, column + j + 2, frame, first, count);
-        turn_weight(cx, w, column + j, frame, first, count, room + j * stride, g->columns * stride);
-    }
-    panel += (frame * w->frame_words + at_gemm_words(g, first)) * g->columns;
-    for (int64_t p = 0; p < POINTS; p++) {
-        const void *rows[AT_GEMM_MOST_COLUMNS] = {NULL};
-        for (int64_t j = 0; j < columns; j++) rows[j] = room + (p * g->columns + j) * stride;
-        g->interleave(at_gemm_words(g, count), rows, panel + p * w->words * g->columns);
+    const at_conv_args *a = w->args;
+    int64_t frames = a->kernel[0], count = AT_MIN(w->chunk, a->channels - first);
+    int64_t columns = AT_MIN(g->columns, a->out_channels - column);
+    float *taps = room + g->columns * w->run;
+    const void *rows[AT_GEMM_MOST_COLUMNS] = {NULL};
+    for (int64_t j = 0; j < columns; j++)
+        rows[j] = at_conv_weight(cx, a, ((column + j) * a->channels + first) * frames * 9,
+                                 count * frames * 9, room + j * w->run);
+    g->interleave(count * frames * 9, rows, (uint32_t *)taps);
+    int64_t fews = at_ceil_div(count, FEW);
+    for (int64_t i = 0; i < frames * fews; i++) {
+        int64_t frame = i / fews, at = i % fews * FEW, few = AT_MIN(FEW, count - at);
+        for (int64_t c = 0; c < few; c++) {
+            const float *tap[9];
+            for (int t = 0; t < 9; t++)
+                tap[t] = taps + (((at + c) * frames + frame) * 9 + t) * g->columns;
+            cx->kernels->conv_parts->winograd_w(g->columns, tap, points[0] + c * g->columns,
+                                                points[1] - points[0]);
+        }
+        uint32_t *to = panel + (frame * w->frame_words + at_gemm_words(g, first + at)) * g->columns;
+        for (int p = 0; p < POINTS; p++)
+            g->column_words(few, g->columns, points[p], g->columns, to + p * w->words * g->columns);
     }
 }
 
 static void pack_strip(const at_context *cx, const winograd *w, int64_t start, uint32_t *packed,
-                       uint32_t *room)
+                       float *room)
 {
-    int64_t chunks = at_ceil_div(w->args->channels, w->chunk), all = w->args->kernel[0] * chunks;
+    int64_t chunks = at_ceil_div(w->args->channels, w->chunk);
     int64_t panels = at_ceil_div(AT_MIN(w->strip, w->args->out_channels - start), w->gemm->columns);
 #pragma omp for schedule(dynamic)
-    for (int64_t i = 0; i < panels * all; i++) {
-        int64_t column = i / all * w->gemm->columns;
+    for (int64_t i = 0; i < panels * chunks; i++) {
+        int64_t column = i / chunks * w->gemm->columns;
         if (!at_cancelled(cx))
-            pack_chunk(cx, w, start + column, i % all / chunks, i % chunks * w->chunk,
+            pack_chunk(cx, w, start + column, i % chunks * w->chunk,
                        packed + POINTS * w->words * column, room);
     }
 }
@@ -253,7 +229,7 @@ void at_winograd_conv(at_context *cx, const at_conv_args *a)
 {
     winograd w = make_plan(cx, a);
     int64_t job = POINTS * w.rows * (w.a_stride + w.part);
-    int64_t packing = POINTS * w.gemm->columns * w.chunk;
+    int64_t packing = 2 * w.gemm->columns * w.run;
     int64_t each = round_up(AT_MAX(job, packing), 16);
     uint32_t *packed = at_scratch(cx, (size_t)(POINTS * w.strip * w.words) * sizeof *packed);
     uint32_t *own = at_scratch(cx, (size_t)(cx->threads * each) * sizeof *own);
@@ -264,7 +240,7 @@ void at_winograd_conv(at_context *cx, const at_conv_args *a)
             uint32_t *mine = own + omp_get_thread_num() * each;
             at_gemm_begin(w.gemm);
             for (int64_t start = 0; start < a->out_channels; start += w.strip) {
-                pack_strip(cx, &w, start, packed, mine);
+                pack_strip(cx, &w, start, packed, (float *)mine);
                 memset(mine, 0, (size_t)(POINTS * w.rows * w.a_stride) * sizeof *mine);
                 int64_t columns = AT_MIN(w.strip, a->out_channels - start);
                 int64_t acrosses = at_ceil_div(columns, w.columns);

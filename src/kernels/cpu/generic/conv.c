@@ -4,7 +4,7 @@
 #include "kernels/cpu/generic/activation.h"
 #include "kernels/cpu/tables.h"
 
-/* Output channel o at position p of picture b; its weights [kt,kh,kw,C/groups]. */
+/* Output channel o at position p of picture b; its weights [C/groups,kt,kh,kw]. */
 static float value(const at_conv_args *a, const float *weights, int64_t b, const int64_t p[3],
                    int64_t o)
 {
@@ -12,7 +12,7 @@ static float value(const at_conv_args *a, const float *weights, int64_t b, const
     int64_t first = o / (a->out_channels / a->groups) * channels;
     float sum = a->bias ? a->bias[o] : 0;
     int64_t taps = (int64_t)a->kernel[0] * a->kernel[1] * a->kernel[2];
-    for (int64_t k = 0; k < taps; k++, weights += channels) {
+    for (int64_t k = 0; k < taps; k++) {
         int64_t t = at_conv_seen(a, 0, p[0], k / a->kernel[2] / a->kernel[1]);
         int64_t y = at_conv_seen(a, 1, p[1], k / a->kernel[2] % a->kernel[1]);
         int64_t x = at_conv_seen(a, 2, p[2], k % a->kernel[2]);
@@ -20,7 +20,7 @@ static float value(const at_conv_args *a, const float *weights, int64_t b, const
         const float *in =
             a->x + (((b * a->size[0] + t) * a->size[1] + y) * a->size[2] + x) * a->channels + first;
         float part[4] = {0}; /* some running sums: a long row loses less than in one */
-        for (int64_t c = 0; c < channels; c++) part[c % 4] += in[c] * weights[c];
+        for (int64_t c = 0; c < channels; c++) part[c % 4] += in[c] * weights[c * taps + k];
         sum += (part[0] + part[1]) + (part[2] + part[3]);
     }
     return at_activation_value(a->activation, sum);
