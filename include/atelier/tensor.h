@@ -21,7 +21,7 @@ extern "C" {
 enum { AT_MAX_DIMS = 6 };
 
 /* Element types; the block types (GGUF's but for the last two) go block by block along the last
-   dimension. */
+   dimension, in kernels [O,I,h,w] over all of it. */
 typedef enum at_dtype {
     AT_F32,
     AT_F16,

@@ -131,15 +131,16 @@ static bool skip_list(reader *r, int depth)
     return true;
 }
 
+static const char ORIGINAL_SHAPE[] = "comfy.gguf.orig_shape.";
+
 /* Short lists of numbers are printed, others passed over. */
 static bool read_list(reader *r, const char *key, at_text *out)
 {
-    static const char prefix[] = "comfy.gguf.orig_shape.";
     size_t begin = r->cursor.at;
     uint32_t type;
     uint64_t count;
-    if (strncmp(key, prefix, sizeof prefix - 1) == 0) {
-        const char *name = key + sizeof prefix - 1;
+    if (strncmp(key, ORIGINAL_SHAPE, sizeof ORIGINAL_SHAPE - 1) == 0) {
+        const char *name = key + sizeof ORIGINAL_SHAPE - 1;
         if (!at_map_set(r->cx, r->shapes, name, strlen(name), (int64_t)begin)) return false;
     }
     if (!read_list_header(r, &type, &count)) return false;
@@ -265,7 +266,10 @@ static bool restore_shape(reader *r, at_weight *w, at_dtype stored)
                              "%s: tensor \"%.200s\": its original shape does not fit", r->path,
                              w->name);
     int64_t block = at_dtype_block(stored);
-    if (block == 1 || (w->dims && w->shape[w->dims - 1] % block == 0)) return true;
+    int64_t row = w->dims ? w->shape[w->dims - 1] : 0;
+    if (w->dims == 4 && row * w->shape[2] == 1) row = w->shape[1];
+    if (block == 1 || (w->dims && row % block == 0) || (w->dims == 4 && row != w->shape[1]))
+        return true;
     at_coding *coding = AT_NEW(r->cx, at_coding);
     if (!coding) return false;
     *coding = (at_coding){.name = at_dtype_name(stored), .stored = stored};
@@ -367,6 +371,12 @@ static void add_text(at_context *cx, at_text *out, const char *text)
     at_text_add(cx, out, text, strlen(text));
 }
 
+/* Of a block type whose rows are no whole blocks: a kernel, which lies as a matrix. */
+static bool is_flattened(const at_weight_entry *e)
+{
+    return e->dims == 4 && e->shape[3] % at_dtype_block(e->dtype);
+}
+
 static void add_pairs(at_context *cx, at_text *out, const char *const *metadata)
 {
     add_text(cx, out, "general.quantization_version");
@@ -377,6 +387,19 @@ static void add_pairs(at_context *cx, at_text *out, const char *const *metadata)
         add_number(cx, out, STRING, 4);
         add_text(cx, out, metadata[1]);
     }
+}
+
+/* The shape of what is flattened, as ComfyUI-GGUF has it. */
+static void add_shape(at_context *cx, at_text *out, const at_weight_entry *e)
+{
+    at_text key = {0};
+    at_text_print(cx, &key, "%s%s", ORIGINAL_SHAPE, e->name);
+    add_text(cx, out, key.data ? key.data : "");
+    at_text_free(&key);
+    add_number(cx, out, LIST, 4);
+    add_number(cx, out, I32, 4);
+    add_number(cx, out, (uint64_t)e->dims, 8);
+    for (int d = 0; d < e->dims; d++) add_number(cx, out, (uint64_t)e->shape[d], 4);
 }
 
 static uint64_t bytes_of(const at_weight_entry *e)
@@ -398,9 +421,12 @@ static void add_entries(at_context *cx, at_text *out, int64_t count, const at_we
     for (int64_t i = 0; i < count; i++) {
         const at_weight_entry *e = &entries[i];
         add_text(cx, out, e->name);
-        add_number(cx, out, (uint64_t)AT_MAX(e->dims, 1), 4);
+        add_number(cx, out, is_flattened(e) ? 2 : (uint64_t)AT_MAX(e->dims, 1), 4);
         if (!e->dims) add_number(cx, out, 1, 8);
-        for (int d = e->dims - 1; d >= 0; d--) add_number(cx, out, (uint64_t)e->shape[d], 8);
+        if (is_flattened(e))
+            add_number(cx, out, (uint64_t)(e->shape[1] * e->shape[2] * e->shape[3]), 8);
+        for (int d = is_flattened(e) ? 0 : e->dims - 1; d >= 0; d--)
+            add_number(cx, out, (uint64_t)e->shape[d], 8);
         add_number(cx, out, (uint64_t)type_number(e->dtype), 4);
         add_number(cx, out, offset, 8);
         offset += aligned(bytes_of(e));
@@ -434,11 +460,14 @@ bool at_gguf_stream(at_context *cx, const char *path, int64_t count, at_weight_e
     if (!fine) return false;
     if (count) qsort(entries, (size_t)count, sizeof *entries, by_name);
     for (const char *const *m = metadata; m && m[0] && m[1]; m += 2) pairs++;
+    for (int64_t i = 0; i < count; i++) pairs += is_flattened(&entries[i]);
     at_text_add(cx, &header, "GGUF", 4);
     add_number(cx, &header, 3, 4);
     add_number(cx, &header, (uint64_t)count, 8);
     add_number(cx, &header, pairs, 8);
     add_pairs(cx, &header, metadata);
+    for (int64_t i = 0; i < count; i++)
+        if (is_flattened(&entries[i])) add_shape(cx, &header, &entries[i]);
     add_entries(cx, &header, count, entries);
     at_text_add(cx, &header, zeros, (size_t)(aligned(header.size) - header.size));
 

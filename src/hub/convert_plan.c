@@ -124,13 +124,21 @@ static at_dtype wanted_of(const writing *w, const char *name, at_dtype own)
     return o->dtype == AT_DTYPES ? own : o->dtype;
 }
 
-/* What the entry becomes: a block type only as a matrix of whole blocks. */
+/* Its rows, where blocks may go: those of a matrix, or of a kernel as one; GGUF alone has a place
+   for the kernel's shape. */
+static int64_t row_of(const writing *w, const at_weight_entry *e)
+{
+    if (e->dims == 4 && w->gguf) return e->shape[1] * e->shape[2] * e->shape[3];
+    return e->dims == 2 ? e->shape[1] : 1;
+}
+
+/* What the entry becomes: a block type only where rows are whole blocks. */
 static at_dtype dtype_of(const writing *w, const at_weight_entry *e, at_dtype own)
 {
     at_dtype fallback = at_dtype_block(own) > 1 ? AT_F16 : own;
     at_dtype dtype = is_real(own) ? wanted_of(w, e->name, own) : own;
     int block = at_dtype_block(dtype);
-    bool fits = block == 1 || (e->dims == 2 && e->shape[1] % block == 0);
+    bool fits = block == 1 || row_of(w, e) % block == 0;
     if (!fits) dtype = fallback;
     bool asked = w->plan->options->dtype != AT_DTYPES && dtype == w->plan->options->dtype;
     if (!can_hold(w, dtype) && !asked) dtype = is_real(own) ? AT_F16 : dtype;

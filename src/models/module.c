@@ -118,7 +118,8 @@ static void load_parameter(at_binder *b, const at_parameter *p)
     bool blocks = at_dtype_block(w->dtype) > 1;
     bool real = w->dtype <= AT_F64 || blocks;
     bool turned = p->kind == AT_PARAMETER_TRANSPOSED_KERNEL;
-    if (!real || (blocks && turned)) {
+    bool cut = blocks && !is_kernel(p) && p->shape[p->dims - 1] % at_dtype_block(w->dtype);
+    if (!real || (blocks && turned) || cut) {
         at_fail(cx, AT_ERROR_FORMAT, "%s: %s cannot be of type %s", l->what, w->name,
                 at_dtype_name(w->dtype));
         return;

@@ -11,9 +11,10 @@ typedef struct plan {
 static at_dtype dtype_of(const at_parameter *p, at_dtype wanted)
 {
     int64_t row = p->shape[p->dims - 1];
+    if (p->kind == AT_PARAMETER_KERNEL && p->dims == 4) row = p->shape[1] * row * p->shape[2];
     if (p->kind == AT_PARAMETER_VECTOR) return AT_F32;
     if (at_dtype_block(wanted) == 1) return wanted;
-    if (p->kind == AT_PARAMETER_KERNEL || p->kind == AT_PARAMETER_TRANSPOSED_KERNEL) return AT_F16;
+    if (p->kind == AT_PARAMETER_TRANSPOSED_KERNEL) return AT_F16;
     if (row % at_dtype_block(wanted) == 0) return wanted;
     return row % at_dtype_block(AT_Q5_0) == 0 ? AT_Q5_0 : AT_F16;
 }

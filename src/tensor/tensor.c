@@ -18,7 +18,8 @@ static bool check_shape(at_context *cx, at_dtype dtype, int dims, const int64_t 
            size <= (int64_t)1 << 48;
     if (!fine)
         return at_fail_false(cx, AT_ERROR_SHAPE, "a tensor's shape is negative or too large");
-    if (block > 1 && (dims == 0 || shape[dims - 1] % block))
+    bool kernel = dims == 4; /* its blocks may go over the ends of its rows */
+    if (block > 1 && (dims == 0 || (kernel ? count : shape[dims - 1]) % block))
         return at_fail_false(cx, AT_ERROR_SHAPE, "%s needs rows of a multiple of %lld elements",
                              at_dtype_name(dtype), (long long)block);
     *elements = count;

@@ -65,11 +65,11 @@ static void chooses_types(void **state)
     const at_convert_options options = {AT_Q8_0, rules, 2};
     static const char *const names[] = {"a.weight", "a.bias",      "norm.weight", "kept.weight",
                                         "narrow",   "conv.weight", "ids",         "token_embed"};
-    static const at_dtype expected[] = {AT_Q8_0, AT_F16, AT_F32, AT_BF16,
-                                        AT_F16,  AT_F16, AT_I64, AT_F32};
+    static const at_dtype expected[] = {AT_Q8_0, AT_F16,  AT_F32, AT_BF16,
+                                        AT_F16,  AT_Q8_0, AT_I64, AT_F32};
     at_context *cx = at_context_new(NULL);
     const int64_t shapes[][4] = {{3, 64}, {3},           {2, 32}, {2, 32},
-                                 {2, 6},  {2, 32, 1, 1}, {1, 4},  {2, 32}};
+                                 {2, 6},  {2, 32, 3, 3}, {1, 4},  {2, 32}};
     const int dims[] = {2, 1, 2, 2, 2, 4, 2, 2};
     at_tensor *tensors[8];
     for (int i = 0; i < 8; i++)
@@ -80,6 +80,7 @@ static void chooses_types(void **state)
     at_weights *w = at_weights_open(cx, in_folder("out.gguf"));
     assert_int_equal(at_weights_count(w), 8);
     for (int i = 0; i < 8; i++) assert_int_equal(at_weights_find(w, names[i])->dtype, expected[i]);
+    assert_true(at_has_shape(at_weights_get(cx, w, "conv.weight"), 4, shapes[5]));
     size_t a, b;
     unsigned char *one = get_file(in_folder("out.gguf"), &a);
     unsigned char *two = get_file(in_folder("again.gguf"), &b);

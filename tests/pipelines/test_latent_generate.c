@@ -67,7 +67,7 @@ static void test_parts(void **state)
                              .height = 32,
                              .steps = 3,
                              .seed = 5,
-                             .count = 5,
+                             .count = 10,
                              .sampler = "euler_a"};
     expect_same_in_parts(TINY, &o);
     o.init = TINY "/init.png";
@@ -142,7 +142,7 @@ static void test_previews(void **state)
                                  .height = 40,
                                  .steps = 5,
                                  .seed = 3,
-                                 .count = 2,
+                                 .count = 10,
                                  .sampler = samplers[i],
                                  .preview = show,
                                  .preview_user = &s,

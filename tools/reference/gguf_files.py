@@ -73,7 +73,7 @@ def flattened(writer):
     data, same = random_blocks(np.random.default_rng(3), Q.Q8_0, 2, 64)
     writer.add_array("comfy.gguf.orig_shape.turned", [4, 32])
     writer.add_tensor("turned", data, raw_dtype=Q.Q8_0)
-    return {"conv.weight": values.reshape(8, 4, 3, 3).astype(np.float16).astype(np.float32),
+    return {"conv.weight": values.reshape(8, 4, 3, 3),
             "turned": same.reshape(4, 32)}
 
 

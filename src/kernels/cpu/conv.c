@@ -6,7 +6,7 @@
 /* A product of its pixels as they lie. */
 static bool is_pointwise(const at_conv_args *a)
 {
-    bool is = a->groups == 1;
+    bool is = a->groups == 1 && a->channels % at_dtype_block(a->dtype) == 0;
     for (int d = 0; d < 3; d++)
         is = is && a->kernel[d] == 1 && a->stride[d] == 1 && a->before[d] == 0 &&
              a->size[d] == a->out_size[d];
