@@ -82,10 +82,10 @@ def original_unet(model):
 
 
 def original_vae(model):
-    out = {}
+    out, last = {}, len(model.config.block_out_channels) - 1
     for name, value in model.state_dict().items():
         name = re.sub(r"(encoder\.)down_blocks\.(\d)\.resnets", r"\1down.\2.block", name)
-        name = re.sub(r"(decoder\.)up_blocks\.(\d)", lambda m: f"{m[1]}up.{1 - int(m[2])}", name)
+        name = re.sub(r"(decoder\.)up_blocks\.(\d)", lambda m: f"{m[1]}up.{last - int(m[2])}", name)
         name = re.sub(r"down_blocks\.(\d)\.downsamplers\.0", r"down.\1.downsample", name)
         name = name.replace(".resnets", ".block" if ".up." in name else ".resnets").replace(".upsamplers.0", ".upsample")
         name = re.sub(r"mid_block\.resnets\.(\d)", lambda m: f"mid.block_{int(m[1]) + 1}", name)
