@@ -1,4 +1,5 @@
 #include "base/threads.h"
+#include <omp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -20,15 +21,35 @@ static bool first_sibling(int cpu)
     return first == cpu;
 }
 
+/* The processors of this process. Where OpenMP's runtime binds threads (OMP_PROC_BIND), it has left
+   this one but one of them already: then those of all its places. */
+static void find_processors(cpu_set_t *set)
+{
+    CPU_ZERO(set);
+    sched_getaffinity(0, sizeof *set, set);
+    for (int place = 0; place < omp_get_num_places(); place++) {
+        int count = omp_get_place_num_procs(place), ids[CPU_SETSIZE];
+        if (count > CPU_SETSIZE) continue;
+        omp_get_place_proc_ids(place, ids);
+        for (int i = 0; i < count; i++) CPU_SET(ids[i], set);
+    }
+}
+
 int at_physical_cores(void)
 {
     cpu_set_t set;
-    CPU_ZERO(&set);
-    if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
     int cores = 0;
+    find_processors(&set);
     for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
         if (CPU_ISSET(cpu, &set)) cores += first_sibling(cpu);
     return cores > 0 ? cores : 1;
+}
+
+void at_unbind_thread(void)
+{
+    cpu_set_t set;
+    find_processors(&set);
+    sched_setaffinity(0, sizeof set, &set);
 }
 
 /* Waits until the gate opens. */

@@ -1,4 +1,5 @@
 /* atelier: one binary, one verb a job. */
+#include "base/threads.h"
 #include "cli/options.h"
 #include <atelier/context.h>
 #include <stdlib.h>
@@ -56,6 +57,7 @@ static void wait_passively(char **argv)
     ssize_t size = readlink("/proc/self/exe", self, sizeof self - 1);
     if (size <= 0 || setenv("OMP_WAIT_POLICY", "passive", 1) != 0) return;
     self[size] = 0;
+    at_unbind_thread();
     execv(self, argv); /* where that cannot be, it goes on spinning */
 }
 

@@ -69,6 +69,8 @@ ATELIER_CPU=generic "$build/atelier" bench kernels --only 'matmul_*_4096x1x14336
     grep -q 'f32 [0-9][0-9]*, bf16 none, int8 none' out &&
     grep -q '^matmul_q8_0_4096x1x14336  *f32  *[0-9.]*[1-9]' out && ! grep -Eq ' (bf16|int8)  *[0-9]' out ||
     fail "bench in plain C: $(cat out)"
+ATELIER_CPU=generic OMP_PROC_BIND=true "$build/atelier" bench kernels --only matmul_q8_0_4096x1x14336 >bound
+[ "$(sed 1q bound)" = "$(sed 1q out)" ] || fail "threads that OpenMP binds: $(sed 1q bound), not $(sed 1q out)"
 if [ -w /dev/full ]; then
     "$build/atelier" --help >/dev/full 2>err && fail "a full disk is not noticed"
 fi
