@@ -78,7 +78,8 @@ typedef struct at_attention_args {
 } at_attention_args;
 
 typedef struct at_kernels {
-    const char *name; /* "generic", "avx2", "avx512", "amx", "neon" */
+    const char *name;       /* "generic", "avx2", "avx512", "amx", "neon" */
+    at_precision automatic; /* what AUTO means: the fastest that keeps the quality of bf16 */
 
     void (*matmul)(at_context *cx, const at_matmul_args *args);
     void (*conv)(at_context *cx, const at_conv_args *args);

@@ -154,7 +154,7 @@ void at_kernels_select(at_context *cx)
 at_precision at_precision_of(const at_context *cx)
 {
     at_precision wanted = cx->options.precision;
-    int best = wanted == AT_PRECISION_AUTO ? AT_PRECISION_BF16 : wanted;
+    int best = wanted == AT_PRECISION_AUTO ? cx->kernels->automatic : wanted;
     while (best > AT_PRECISION_F32 && !cx->kernels->gemm[best]) best--;
     return (at_precision)best;
 }

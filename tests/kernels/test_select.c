@@ -82,6 +82,8 @@ static void test_precision(void **state)
                  (int)AT_LOG_WARNING, at_precision_name(p));
         assert_true((strstr(said, warning) != NULL) == (used != p));
     }
+    if (strcmp(forced, "avx2") == 0)
+        assert_int_equal(precision_used(AT_PRECISION_AUTO), AT_PRECISION_INT8);
     setenv("ATELIER_CPU", "generic", 1);
     assert_int_equal(precision_used(AT_PRECISION_AUTO), AT_PRECISION_F32);
     assert_null(strstr(said, "no arithmetic"));
