@@ -407,7 +407,8 @@ static bool add_plain(at_context *cx, at_text *out, const char *token)
     return at_add_unit(cx, out, end, one, space);
 }
 
-bool at_add_spoken_amount(at_context *cx, at_text *out, const char *token)
+/* A number, or an amount of something. */
+static bool add_number(at_context *cx, at_text *out, const char *token)
 {
     size_t before = out->size;
     if (add_amount(cx, out, token)) return true;
@@ -484,9 +485,9 @@ static bool add_range(at_context *cx, at_text *out, const char *token)
     }
     if (!isdigit((unsigned char)*right) && currency_of(right, &sign) == AT_COUNT(currencies))
         return false;
-    if (!add_time(cx, out, left) && !at_add_spoken_amount(cx, out, left)) return false;
+    if (!add_time(cx, out, left) && !add_number(cx, out, left)) return false;
     add(cx, out, "to");
-    return add_time(cx, out, right) || at_add_spoken_amount(cx, out, right);
+    return add_time(cx, out, right) || add_number(cx, out, right);
 }
 
 /* 16:9, 4x4, 5'10" */
@@ -543,7 +544,7 @@ bool at_add_spoken_token(at_context *cx, at_text *out, const char *token, bool a
     out->size = before;
     if (add_time(cx, out, token)) return true;
     out->size = before;
-    if (at_add_spoken_amount(cx, out, token)) return true;
+    if (add_number(cx, out, token)) return true;
     if (at_add_spoken_fraction(cx, out, token, false)) return true;
     out->size = before;
     if (add_range(cx, out, token)) return true;

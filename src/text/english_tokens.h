@@ -10,9 +10,6 @@
    is none of these. american: the order of 5/12/2024. */
 bool at_add_spoken_token(at_context *cx, at_text *out, const char *token, bool american);
 
-/* A number as it is, "12" or "3.5", or with what it counts. */
-bool at_add_spoken_amount(at_context *cx, at_text *out, const char *token);
-
 /* What a unit is called, of one or of several: "km", "m/s", "ft^2"; false for what is none. apart:
    only those that may stand behind a space. */
 bool at_add_unit(at_context *cx, at_text *out, const char *sign, bool one, bool apart);
