@@ -142,7 +142,7 @@ static void test_previews(void **state)
                                  .height = 40,
                                  .steps = 5,
                                  .seed = 3,
-                                 .count = 10,
+                                 .count = 2,
                                  .sampler = samplers[i],
                                  .preview = show,
                                  .preview_user = &s,
