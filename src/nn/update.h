@@ -6,9 +6,9 @@
 #include <atelier/ops.h>
 
 /* One update of a layer from I to O channels, one of these:
-     down [R,I], up [O,R]: low rank. Of a convolution, down is [R,k,k,I], and steps as the layer
-   does; or down is [R,I] and mid [R,k,k,R] between them does (CP, Tucker). down alone, [O,I] or
-   [O,k,k,I]: a full difference. factor [o,i], down [O/o,I/i] or [O/o,k,k,I/i]: the Kronecker
+     down [R,I], up [O,R]: low rank. Of a convolution, down is [R,I,k,k], and steps as the layer
+   does; or down is [R,I] and mid [R,R,k,k] between them does (CP, Tucker). down alone, [O,I] or
+   [O,I,k,k]: a full difference. factor [o,i], down [O/o,I/i] or [O/o,I/i,k,k]: the Kronecker
    product of both (LoKr). none: only the bias. y <- y + scale * update(x) + bias, and then, with a
    row scale (DoRA), y * row_scale + row_shift. */
 typedef struct at_nn_update {
