@@ -235,7 +235,7 @@ static void test_texts(void **state)
         {"[world](/wˈʊld/) hello", "wˈʊld həlˈO"},
         {"[hello](-2) world", "həlO wˈɜɹld"},
         {"[the](+0.5) [hello world](-1)", "ðˌə həlˌO wˌɜɹld"},
-        {"[hello](https://a.org/b) [world](for all)", "həlˈO (wˈɜɹld)(fɔɹ ˈɔl)"},
+        {"[hello](https://a.org/b) [world](the city)", "həlˈO (wˈɜɹld)(ðə sˈɪTi)"},
         {"hello❤️ 👨‍👩‍👧world", "həlˈO  wˈɜɹld"},
         {"hel­lo", "həlˈO"},
         {"the world to the city", "ðə wˈɜɹld tə ðə sˈɪTi"},
