@@ -116,6 +116,7 @@ AT_API int64_t at_elements(const at_tensor *x);
 AT_API size_t at_bytes(const at_tensor *x); /* of the elements as if contiguous */
 AT_API bool at_is_contiguous(const at_tensor *x);
 AT_API bool at_same_shape(const at_tensor *a, const at_tensor *b);
+AT_API bool at_is_finite(const at_tensor *x); /* f32, contiguous: no NaN, no infinity */
 AT_API bool at_has_shape(const at_tensor *x, int dims, const int64_t *shape); /* -1 fits anything */
 AT_API bool at_broadcasts(const at_tensor *from, const at_tensor *to);        /* numpy's rules */
 AT_API int64_t at_dim(const at_tensor *x, int dim); /* negative: from the end; 0 outside */

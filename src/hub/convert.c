@@ -77,6 +77,16 @@ static const char *class_in(const cJSON *index, const char *component)
     return cJSON_IsString(name) ? name->valuestring : NULL;
 }
 
+/* `set` stays until all is written. */
+static bool keep(packer *p, at_weights *set)
+{
+    if (p->kept_count == (int)AT_COUNT(p->kept))
+        return at_fail_false(p->cx, AT_ERROR_UNSUPPORTED, "%s: more than %zu parts", p->folder,
+                             AT_COUNT(p->kept));
+    p->kept[p->kept_count++] = at_weights_keep(set);
+    return true;
+}
+
 /* Each tensor under its name in the file; what the layout has no place for is passed over. */
 static bool pack_tensors(packer *p, at_weights *weights, const at_layout_target *target)
 {
@@ -110,8 +120,7 @@ static void pack_network(packer *p, const char *component, at_weights *weights, 
     if (!target)
         at_fail(cx, AT_ERROR_UNSUPPORTED, "%s: %s has no single-file layout that atelier writes",
                 p->folder, p->pipeline);
-    if (at_ok(cx) && p->kept_count < (int)AT_COUNT(p->kept)) {
-        p->kept[p->kept_count++] = at_weights_keep(weights);
+    if (at_ok(cx) && keep(p, weights)) {
         at_plan_add_metadata(p->plan, key, config);
         pack_tensors(p, weights, target);
     }
@@ -138,12 +147,10 @@ static void pack_pieces(packer *p, const char *component, const char *folder)
     at_context *cx = p->cx;
     const at_layout_pieces *target = at_layout_pieces_of(p->pipeline, component);
     char *path = target ? at_path_join(cx, folder, target->file) : NULL;
-    if (path && at_file_exists(path) && p->kept_count < (int)AT_COUNT(p->kept)) {
+    if (path && at_file_exists(path)) {
         at_weights *set = at_weights_of_bytes(cx, path, target->name);
-        if (set) {
-            p->kept[p->kept_count++] = at_weights_keep(set);
+        if (set && keep(p, set))
             at_plan_add(p->plan, at_copy_text(cx, target->name), set, at_weights_at(set, 0), NULL);
-        }
         at_weights_free(set);
     }
     at_free(path);

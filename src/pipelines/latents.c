@@ -2,14 +2,6 @@
 #include "base/base.h"
 #include "formats/safetensors.h"
 #include "formats/weights.h"
-#include <math.h>
-
-static bool all_finite(const float *x, int64_t count)
-{
-    bool finite = true;
-    for (int64_t i = 0; i < count; i++) finite &= isfinite(x[i]);
-    return finite;
-}
 
 /* The file's tensor, checked; a view of the mapped file. */
 static at_tensor *checked(at_context *cx, const char *path, at_tensor *x, const int64_t s[4])
@@ -21,8 +13,7 @@ static at_tensor *checked(at_context *cx, const char *path, at_tensor *x, const 
             cx, AT_ERROR_ARGUMENT,
             "%s: latents are %s, not [%lld,%lld,%lld,%lld] f32 (make count and size fit)", path,
             at_shape_text(x), (long long)s[0], (long long)s[3], (long long)s[1], (long long)s[2]);
-    if (!all_finite(x->data, at_elements(x)))
-        return at_fail(cx, AT_ERROR_FORMAT, "%s: latents are not finite", path);
+    if (!at_is_finite(x)) return at_fail(cx, AT_ERROR_FORMAT, "%s: latents are not finite", path);
     return x;
 }
 

@@ -1,4 +1,5 @@
 #include "tensor/scope.h"
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -158,6 +159,14 @@ bool at_is_contiguous(const at_tensor *x)
 bool at_same_shape(const at_tensor *a, const at_tensor *b)
 {
     return a && b && at_has_shape(a, b->dims, b->shape);
+}
+
+bool at_is_finite(const at_tensor *x)
+{
+    const float *value = x->data;
+    bool finite = true;
+    for (int64_t i = 0; i < at_elements(x); i++) finite &= isfinite(value[i]);
+    return finite;
 }
 
 bool at_has_shape(const at_tensor *x, int dims, const int64_t *shape)

@@ -21,13 +21,6 @@ typedef struct speaker {
 
 /* ---- what the words before let expect */
 
-static bool is_listed(const char *word, const char *const *list)
-{
-    for (; *list; list++)
-        if (strcmp(word, *list) == 0) return true;
-    return false;
-}
-
 static const char *tag_after(const char *before)
 {
     static const char *const verbs[] = {"to",      "will",   "would",  "can",   "could",  "should",
@@ -44,10 +37,10 @@ static const char *tag_after(const char *before)
     size_t n = before ? strlen(before) : 0;
     if (!n || n >= sizeof small) return NULL;
     for (size_t i = 0; i <= n; i++) small[i] = (char)tolower((unsigned char)before[i]);
-    return is_listed(small, verbs)         ? "VERB"
-           : is_listed(small, nouns)       ? "NOUN"
-           : is_listed(small, auxiliaries) ? "VBN"
-                                           : NULL;
+    return at_is_listed(small, verbs)         ? "VERB"
+           : at_is_listed(small, nouns)       ? "NOUN"
+           : at_is_listed(small, auxiliaries) ? "VBN"
+                                              : NULL;
 }
 
 /* "that" points at something, and is stressed, behind these words and before those. */
@@ -59,8 +52,8 @@ static bool points(const char *that, const char *before, const char *next)
     static const char *const ahead[] = {"time",  "way",  "which", "of", "day", "kind", "sort",
                                         "night", "year", ".",     "!",  "?",   NULL};
     if (strncasecmp(that, "that", 4) != 0 || (that[4] && strcmp(that + 4, "'s") != 0)) return false;
-    return that[0] == 'T' || that[4] || (before && is_listed(before, behind)) ||
-           (next && is_listed(next, ahead));
+    return that[0] == 'T' || that[4] || (before && at_is_listed(before, behind)) ||
+           (next && at_is_listed(next, ahead));
 }
 
 static at_next_sound sound_after(const at_sounds *s, at_next_sound before)

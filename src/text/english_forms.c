@@ -55,15 +55,6 @@ static int64_t take(forms *f, int64_t i, int64_t count)
     return count;
 }
 
-static bool is_one_of(const char *word, const char *const *list, size_t count)
-{
-    for (size_t i = 0; word && i < count; i++)
-        if (strcmp(word, list[i]) == 0) return true;
-    return false;
-}
-
-#define IS_ONE_OF(word, list) is_one_of(word, list, AT_COUNT(list))
-
 static bool is_capital(const char *word)
 {
     return word && isupper((unsigned char)*word);
@@ -179,10 +170,11 @@ static bool is_before_number(const char *next)
 
 bool at_english_starts_sentence(const char *word)
 {
-    static const char *const words[] = {
-        "The",  "He", "She", "It",   "They",  "We", "I",   "In",  "On",  "At", "But", "And", "This",
-        "That", "A",  "An",  "When", "There", "If", "You", "His", "Her", "As", "For", "My",  "Our"};
-    return IS_ONE_OF(word, words);
+    static const char *const words[] = {"The", "He", "She",  "It",    "They", "We",   "I",
+                                        "In",  "On", "At",   "But",   "And",  "This", "That",
+                                        "A",   "An", "When", "There", "If",   "You",  "His",
+                                        "Her", "As", "For",  "My",    "Our",  NULL};
+    return at_is_listed(word, words);
 }
 
 static bool fits(place where, bool stopped, const char *before, const char *next)
@@ -259,39 +251,39 @@ static int roman_value(const char *text, size_t size)
 static bool is_ruler(const char *word)
 {
     static const char *const names[] = {
-        "Henry",     "Louis",    "Elizabeth", "George",    "Edward",    "Richard",   "Charles",
-        "William",   "James",    "John",      "Paul",      "Pius",      "Benedict",  "Leo",
-        "Alexander", "Peter",    "Catherine", "Nicholas",  "Philip",    "Frederick", "Napoleon",
-        "Gregory",   "Innocent", "Urban",     "Clement",   "Ramses",    "Ptolemy",   "Otto",
-        "Ivan",      "Xerxes",   "Darius",    "Mary",      "Gustav",    "Carl",      "Ferdinand",
-        "Francis",   "Joseph",   "Leopold",   "Albert",    "Boniface",  "Sixtus",    "Julius",
-        "Adrian",    "Haakon",   "Olav",      "Juan",      "Felipe",    "Alfonso",   "Pedro",
-        "Manuel",    "Malcolm",  "Robert",    "David",     "Basil",     "Stephen",   "Maximilian",
-        "Rudolf",    "Mehmed",   "Selim",     "Suleiman",  "Thutmose",  "Cleopatra", "Constantine",
-        "Philippe",  "Wilhelm",  "Friedrich", "Christian", "Margrethe", "Isabella",  "Victor",
-        "Emmanuel",  "Umberto",  "Abdul",     "Amenhotep", "Antiochus", "Artaxerxes"};
-    return IS_ONE_OF(word, names);
+        "Henry",     "Louis",    "Elizabeth", "George",    "Edward",    "Richard",    "Charles",
+        "William",   "James",    "John",      "Paul",      "Pius",      "Benedict",   "Leo",
+        "Alexander", "Peter",    "Catherine", "Nicholas",  "Philip",    "Frederick",  "Napoleon",
+        "Gregory",   "Innocent", "Urban",     "Clement",   "Ramses",    "Ptolemy",    "Otto",
+        "Ivan",      "Xerxes",   "Darius",    "Mary",      "Gustav",    "Carl",       "Ferdinand",
+        "Francis",   "Joseph",   "Leopold",   "Albert",    "Boniface",  "Sixtus",     "Julius",
+        "Adrian",    "Haakon",   "Olav",      "Juan",      "Felipe",    "Alfonso",    "Pedro",
+        "Manuel",    "Malcolm",  "Robert",    "David",     "Basil",     "Stephen",    "Maximilian",
+        "Rudolf",    "Mehmed",   "Selim",     "Suleiman",  "Thutmose",  "Cleopatra",  "Constantine",
+        "Philippe",  "Wilhelm",  "Friedrich", "Christian", "Margrethe", "Isabella",   "Victor",
+        "Emmanuel",  "Umberto",  "Abdul",     "Amenhotep", "Antiochus", "Artaxerxes", NULL};
+    return at_is_listed(word, names);
 }
 
 static bool is_counted(const char *word)
 {
     static const char *const names[] = {
-        "Chapter", "Part",    "Book",     "Volume",   "Act",      "Scene",    "Section", "Article",
-        "Phase",   "Type",    "Title",    "War",      "Class",    "Level",    "Stage",   "Grade",
-        "Bowl",    "Figure",  "Table",    "Canto",    "Episode",  "Season",   "Round",   "Mark",
-        "chapter", "part",    "book",     "volume",   "act",      "scene",    "section", "article",
-        "phase",   "type",    "title",    "class",    "level",    "stage",    "grade",   "figure",
-        "table",   "canto",   "episode",  "season",   "round",    "category", "number",  "Number",
-        "Fantasy", "Apollo",  "Appendix", "Division", "Category", "Vol.",     "vol.",    "No.",
-        "Rocky",   "Symphony"};
-    return IS_ONE_OF(word, names);
+        "Chapter", "Part",     "Book",     "Volume",   "Act",      "Scene",    "Section", "Article",
+        "Phase",   "Type",     "Title",    "War",      "Class",    "Level",    "Stage",   "Grade",
+        "Bowl",    "Figure",   "Table",    "Canto",    "Episode",  "Season",   "Round",   "Mark",
+        "chapter", "part",     "book",     "volume",   "act",      "scene",    "section", "article",
+        "phase",   "type",     "title",    "class",    "level",    "stage",    "grade",   "figure",
+        "table",   "canto",    "episode",  "season",   "round",    "category", "number",  "Number",
+        "Fantasy", "Apollo",   "Appendix", "Division", "Category", "Vol.",     "vol.",    "No.",
+        "Rocky",   "Symphony", NULL};
+    return at_is_listed(word, names);
 }
 
 static bool is_title(const char *word)
 {
     static const char *const titles[] = {"King", "Queen",  "Pope",   "Emperor", "Empress", "Tsar",
-                                         "Czar", "Prince", "Kaiser", "Sultan",  "Pharaoh"};
-    return IS_ONE_OF(word, titles);
+                                         "Czar", "Prince", "Kaiser", "Sultan",  "Pharaoh", NULL};
+    return at_is_listed(word, titles);
 }
 
 /* "Henry VIII", "Chapter IV", "World War II's" */
@@ -321,11 +313,12 @@ static int64_t read_roman(forms *f, int64_t i)
 static bool is_month(const char *word)
 {
     static const char *const names[] = {
-        "January", "February", "March",    "April", "May",  "June",  "July", "August", "September",
-        "October", "November", "December", "Jan",   "Feb",  "Mar",   "Apr",  "Jun",    "Jul",
-        "Aug",     "Sep",      "Sept",     "Oct",   "Nov",  "Dec",   "Jan.", "Feb.",   "Mar.",
-        "Apr.",    "Jun.",     "Jul.",     "Aug.",  "Sep.", "Sept.", "Oct.", "Nov.",   "Dec."};
-    return IS_ONE_OF(word, names);
+        "January",   "February", "March",    "April",    "May",  "June", "July", "August",
+        "September", "October",  "November", "December", "Jan",  "Feb",  "Mar",  "Apr",
+        "Jun",       "Jul",      "Aug",      "Sep",      "Sept", "Oct",  "Nov",  "Dec",
+        "Jan.",      "Feb.",     "Mar.",     "Apr.",     "Jun.", "Jul.", "Aug.", "Sep.",
+        "Sept.",     "Oct.",     "Nov.",     "Dec.",     NULL};
+    return at_is_listed(word, names);
 }
 
 static bool is_day(const char *word)
@@ -383,10 +376,10 @@ static int64_t read_telephone(forms *f, int64_t i)
     const char *first = f->p->items[i].text;
     if (f->p->items[i].words || !(isdigit((unsigned char)*first) || *first == '+' || *first == '('))
         return 0;
-    static const char *const counts[] = {"page", "pages",   "pp.",  "lines",
-                                         "from", "between", "years"};
+    static const char *const counts[] = {"page", "pages",   "pp.",   "lines",
+                                         "from", "between", "years", NULL};
     join(f, i, text, sizeof text);
-    if (IS_ONE_OF(word_before(f, i), counts)) return 0;
+    if (at_is_listed(word_before(f, i), counts)) return 0;
     size_t size = at_add_spoken_telephone(f->cx, &f->words, text), at = 0;
     for (int64_t k = i; size && k < f->p->count; k++) { /* must end where a piece does */
         at += strlen(f->p->items[k].text);
@@ -400,13 +393,15 @@ static int64_t read_telephone(forms *f, int64_t i)
 /* "5 km", "$5 million", "3:30 pm", "20 °C", "USD 5" */
 static int64_t read_amount(forms *f, int64_t i)
 {
-    static const char *const scales[] = {"hundred", "thousand", "million", "billion", "trillion"};
-    static const char *const codes[] = {"USD", "EUR", "GBP"};
+    static const char *const scales[] = {"hundred", "thousand", "million",
+                                         "billion", "trillion", NULL};
+    static const char *const codes[] = {"USD", "EUR", "GBP", NULL};
     const char *word = word_at(f, i), *next = next_word(f, i);
     size_t n = strlen(word);
     if (!next) return 0;
-    bool money = (unsigned char)*word >= 0x80 || strchr(word, '$'), scale = IS_ONE_OF(next, scales);
-    bool code = IS_ONE_OF(word, codes) && isdigit((unsigned char)*next);
+    bool money = (unsigned char)*word >= 0x80 || strchr(word, '$'),
+         scale = at_is_listed(next, scales);
+    bool code = at_is_listed(word, codes) && isdigit((unsigned char)*next);
     if (!code && (!isdigit((unsigned char)word[n - 1]) || isdigit((unsigned char)*next))) return 0;
     if (!code && !(isdigit((unsigned char)*word) || strchr("-+.$", *word) || money)) return 0;
     if (scale && !money) return 0;
@@ -440,7 +435,7 @@ static int64_t read_mixed(forms *f, int64_t i)
 /* "US" among words that are no capitals, "AT&T", ".NET", "#word" */
 static int64_t read_letters(forms *f, int64_t i)
 {
-    static const char *const letters[] = {"US", "IT", "ID"};
+    static const char *const letters[] = {"US", "IT", "ID", NULL};
     const char *word = word_at(f, i), *sign = strchr(word, '&');
     size_t n = strlen(word);
     bool upper = n < 8;
@@ -451,7 +446,7 @@ static int64_t read_letters(forms *f, int64_t i)
     if (upper && sign && sign > word && sign[1]) {
         for (const char *c = word; *c; c++)
             at_add_spoken(f->cx, &f->words, *c == '&' ? "and" : (char[]){*c, 0});
-    } else if (upper && !shouted && IS_ONE_OF(word, letters)) {
+    } else if (upper && !shouted && at_is_listed(word, letters)) {
         at_add_spoken(f->cx, &f->words, (char[]){word[0], '.', word[1], 0});
     } else if (n > 1 && *word == '.' && isalpha((unsigned char)word[1])) {
         at_add_spoken(f->cx, &f->words, "dot");
@@ -490,13 +485,13 @@ static int64_t read_token(forms *f, int64_t i)
 
 static bool is_number_word(const char *word)
 {
-    static const char *const others[] = {"ten", "eleven", "twelve"};
+    static const char *const others[] = {"ten", "eleven", "twelve", NULL};
     static const char *const digits[] = {"one", "two",   "three", "four", "five",
-                                         "six", "seven", "eight", "nine"};
+                                         "six", "seven", "eight", "nine", NULL};
     size_t n = strcspn(word, " ");
     char one[16] = "";
     if (n < sizeof one) memcpy(one, word, n);
-    return IS_ONE_OF(one, others) || IS_ONE_OF(one, digits) || at_ends_with(one, "teen") ||
+    return at_is_listed(one, others) || at_is_listed(one, digits) || at_ends_with(one, "teen") ||
            (at_ends_with(one, "ty") && n > 4);
 }
 
@@ -504,10 +499,10 @@ static bool is_number_word(const char *word)
    where no hundred follows. */
 static bool takes_and(const char *before, const char *at)
 {
-    static const char *const scales[] = {"thousand", "million", "billion", "trillion"};
+    static const char *const scales[] = {"thousand", "million", "billion", "trillion", NULL};
     if (!is_number_word(at)) return false;
     if (strcmp(before, "hundred") == 0) return true;
-    if (!IS_ONE_OF(before, scales)) return false;
+    if (!at_is_listed(before, scales)) return false;
     const char *second = strchr(at, ' ');
     return !second || (strncmp(second, " hundred", 8) != 0 && !strstr(second, "thousand"));
 }

@@ -12,6 +12,13 @@ static void add(at_context *cx, at_text *out, const char *word)
     at_add_spoken(cx, out, word);
 }
 
+bool at_is_listed(const char *word, const char *const *list)
+{
+    for (; word && *list; list++)
+        if (strcmp(word, *list) == 0) return true;
+    return false;
+}
+
 static size_t digits_of(const char *text)
 {
     size_t n = 0;

@@ -298,6 +298,15 @@ def compare(pipe, binary, folder, run):
     return agreed, measured
 
 
+def quiet():
+    """One thread, and nothing said but what a script says."""
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    logging.disable()
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binary")
@@ -305,11 +314,7 @@ def main():
     parser.add_argument("--runs", type=int, default=3, help="a folder")
     parser.add_argument("--keep", type=Path, help="where the folders of failures go")
     options = parser.parse_args()
-    torch.set_num_threads(1)
-    warnings.simplefilter("ignore")
-    logging.disable()
-    diffusers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.disable_progress_bar()
+    quiet()
     first, end = map(int, options.seeds.split(":"))
     passed = total = 0
     for seed in range(first, end):

@@ -8,16 +8,12 @@ its tokenizer inside, or as three files.
 """
 
 import argparse
-import logging
 import random
 import subprocess
 import tempfile
-import warnings
 from pathlib import Path
 
-import diffusers
 import torch
-import transformers
 from diffusers import (AuraFlowPipeline, AuraFlowTransformer2DModel, AutoencoderKL, DDPMScheduler,
                        FlowMatchEulerDiscreteScheduler, HunyuanDiT2DModel, HunyuanDiTPipeline, Lumina2Pipeline,
                        Lumina2Transformer2DModel, SD3Transformer2DModel, StableDiffusion3Pipeline)
@@ -202,11 +198,7 @@ def main():
     parser.add_argument("--only", choices=KINDS)
     options = parser.parse_args()
     torch.set_grad_enabled(False)
-    torch.set_num_threads(1)
-    warnings.simplefilter("ignore")
-    logging.disable()
-    diffusers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.disable_progress_bar()
+    heldout.quiet()
     first, end = map(int, options.seeds.split(":"))
     passed = total = 0
     for seed in range(first, end):

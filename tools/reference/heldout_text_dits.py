@@ -10,18 +10,15 @@ forms) and a few runs on it. The wide kinds, which are run when asked for, have 
 """
 
 import argparse
-import logging
 import random
 import shutil
 import subprocess
 import tempfile
-import warnings
 from functools import partial
 from pathlib import Path
 
 import diffusers
 import torch
-import transformers
 from diffusers import (AuraFlowPipeline, AuraFlowTransformer2DModel, AutoencoderKL, DDPMScheduler,
                        FlowMatchEulerDiscreteScheduler, HunyuanDiT2DModel, HunyuanDiTPipeline, Lumina2Pipeline,
                        Lumina2Transformer2DModel, SD3Transformer2DModel, StableDiffusion3Pipeline)
@@ -351,11 +348,7 @@ def main():
     parser.add_argument("--samplers", action="store_true", help="another scheduler in each run")
     parser.add_argument("--keep", type=Path, help="where the folders of failures go")
     options = parser.parse_args()
-    torch.set_num_threads(1)
-    warnings.simplefilter("ignore")
-    logging.disable()
-    diffusers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.disable_progress_bar()
+    heldout.quiet()
     first, end = map(int, options.seeds.split(":"))
     passed = total = 0
     for seed in range(first, end):

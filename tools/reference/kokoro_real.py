@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from common import FIXTURES, report, save_tensors
-from networks_kokoro import model
+from networks_kokoro import fold, model, watch
 
 PHONEMES, SEED, ROW = "hˈA.", 7, 3
 
@@ -19,9 +19,7 @@ def main():
     load, torch.load = torch.load, lambda *_, **__: {}
     kokoro = model.KModel(repo_id="none", config=config, model="none").eval()
     torch.load = load
-    for module in kokoro.modules():
-        if hasattr(module, "weight_v"):
-            torch.nn.utils.remove_weight_norm(module)
+    fold(kokoro)
     missing, unexpected = kokoro.load_state_dict({k: v.float() for k, v in load_file(home / "model.safetensors").items()},
                                                  strict=False)
     missing = [m for m in missing if "pooler" not in m and "position_ids" not in m and not m.endswith(".norm.weight")
@@ -29,26 +27,11 @@ def main():
     assert not missing and not unexpected, (missing, unexpected)
     ids = torch.tensor([[0, *(config["vocab"][c] for c in PHONEMES), 0]])
     voice = torch.frombuffer(bytearray((home / "voices/af_heart.bin").read_bytes()), dtype=torch.float32)
-    style, kept = voice.view(-1, 256)[ROW:ROW + 1], {}
-
-    def keep(key, part=None):
-        return lambda _m, _i, out: kept.__setitem__(key, (out if part is None else out[part]).detach().clone())
-
-    generator = kokoro.decoder.generator
-    kokoro.bert.register_forward_hook(keep("inner.bert"))
-    kokoro.predictor.text_encoder.register_forward_hook(keep("inner.durations_encoded"))
-    kokoro.text_encoder.register_forward_hook(keep("inner.text_encoded"))
-    kokoro.predictor.duration_proj.register_forward_hook(keep("durations"))
-    kokoro.predictor.F0_proj.register_forward_hook(keep("output.pitch"))
-    kokoro.predictor.N_proj.register_forward_hook(keep("output.loudness"))
-    kokoro.decoder.register_forward_pre_hook(lambda _m, i: kept.__setitem__("asr", i[0].clone()))
-    kokoro.decoder.decode[3].register_forward_hook(keep("inner.decoded"))
-    generator.m_source.register_forward_hook(keep("inner.source", 0))
+    style, kept = voice.view(-1, 256)[ROW:ROW + 1], watch(kokoro)
     torch.manual_seed(SEED)
     with torch.no_grad():
         audio, durations = kokoro.forward_with_tokens(ids, style, 1)
     kept["output.predicted"] = torch.sigmoid(kept.pop("durations")).sum(-1).squeeze(0)
-    kept["output.asr"] = kept.pop("asr")
     folder = FIXTURES / "networks" / "kokoro_real"
     folder.mkdir(exist_ok=True)
     save_tensors(folder / "io.safetensors", {"input.ids": ids.int(), "input.style": style, "output.audio": audio,

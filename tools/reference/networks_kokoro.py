@@ -96,6 +96,25 @@ def fold(kokoro):
             torch.nn.utils.remove_weight_norm(module)
 
 
+def watch(kokoro):
+    """What the modules give on the way, by the names of the fixture, filled in by each call."""
+    kept = {}
+
+    def keep(key, part=None):
+        return lambda _m, _i, out: kept.__setitem__(key, (out if part is None else out[part]).detach().clone())
+
+    kokoro.bert.register_forward_hook(keep("inner.bert"))
+    kokoro.predictor.text_encoder.register_forward_hook(keep("inner.durations_encoded"))
+    kokoro.text_encoder.register_forward_hook(keep("inner.text_encoded"))
+    kokoro.predictor.duration_proj.register_forward_hook(keep("durations"))
+    kokoro.predictor.F0_proj.register_forward_hook(keep("output.pitch"))
+    kokoro.predictor.N_proj.register_forward_hook(keep("output.loudness"))
+    kokoro.decoder.register_forward_pre_hook(lambda _m, i: kept.__setitem__("output.asr", i[0].clone()))
+    kokoro.decoder.decode[3].register_forward_hook(keep("inner.decoded"))
+    kokoro.decoder.generator.m_source.register_forward_hook(keep("inner.source", 0))
+    return kept
+
+
 def make(index, name, config):
     f16 = "f16" in name
     kokoro = build(config)
@@ -107,21 +126,7 @@ def make(index, name, config):
     ids = torch.randint(1, config["n_token"], (1, 9 + index), generator=generator(910 + index))
     ids[0, 0] = ids[0, -1] = 0
     style = randn(920 + index, 1, 2 * config["style_dim"])
-    kept, speed = {}, 0.8 + 0.5 * index
-
-    def keep(key, part=None):
-        return lambda _m, _i, out: kept.__setitem__(key, (out if part is None else out[part]).detach().clone())
-
-    generator_ = kokoro.decoder.generator
-    kokoro.bert.register_forward_hook(keep("inner.bert"))
-    kokoro.predictor.text_encoder.register_forward_hook(keep("inner.durations_encoded"))
-    kokoro.text_encoder.register_forward_hook(keep("inner.text_encoded"))
-    kokoro.predictor.duration_proj.register_forward_hook(keep("durations"))
-    kokoro.predictor.F0_proj.register_forward_hook(keep("output.pitch"))
-    kokoro.predictor.N_proj.register_forward_hook(keep("output.loudness"))
-    kokoro.decoder.register_forward_pre_hook(lambda _m, i: kept.__setitem__("output.asr", i[0].clone()))
-    kokoro.decoder.decode[3].register_forward_hook(keep("inner.decoded"))
-    generator_.m_source.register_forward_hook(keep("inner.source", 0))
+    kept, speed = watch(kokoro), 0.8 + 0.5 * index
 
     def run():
         torch.manual_seed(930 + index)

@@ -2,7 +2,6 @@
 #include "formats/sound_writer.h"
 #include "pipelines/kokoro/speaker.h"
 #include "text/unicode.h"
-#include <math.h>
 #include <string.h>
 
 enum { FIRST_TARGET = 24, TARGET = 160 }; /* symbols in a chunk */
@@ -155,14 +154,6 @@ static at_tensor *ids_of(job *j, const at_utterance *u, at_chunk chunk, at_text 
     return out;
 }
 
-static bool is_finite(const at_tensor *x)
-{
-    const float *value = x->data;
-    for (int64_t i = 0; i < at_elements(x); i++)
-        if (!isfinite(value[i])) return false;
-    return true;
-}
-
 /* True: go on. */
 static bool say(job *j, const at_utterance *u, at_chunk chunk)
 {
@@ -177,7 +168,7 @@ static bool say(job *j, const at_utterance *u, at_chunk chunk)
         double speed = j->options->speed > 0 ? j->options->speed : 1;
         at_kokoro_plan plan = at_kokoro_plan_of(cx, s->module, ids, style, speed);
         at_tensor *sound = at_kokoro_say(cx, s->module, &plan, style, &j->random);
-        if (at_ok(cx) && sound && !(is_finite(plan.predicted) && is_finite(sound)))
+        if (at_ok(cx) && sound && !(at_is_finite(plan.predicted) && at_is_finite(sound)))
             at_fail(cx, AT_ERROR_FORMAT, "%s: the model gives no numbers (its weights are damaged)",
                     s->folder);
         if (at_ok(cx) && sound) {
