@@ -1,5 +1,6 @@
 #include "adapters/targets.h"
 #include "models/layouts/flux.h"
+#include "models/layouts/hunyuan.h"
 #include "models/layouts/lumina2.h"
 #include "models/layouts/mmdit.h"
 #include "models/layouts/stable_diffusion.h"
@@ -24,12 +25,22 @@ static void names_of(at_module *module, at_names *names)
         at_names_sd3(cx, names, module->weights, "", true);
     else if (is(module, "AuraFlowTransformer2DModel"))
         at_names_auraflow(cx, names, module->weights, "", true);
+    else if (is(module, "HunyuanDiT2DModel"))
+        at_names_hunyuan(cx, names, module->weights, "", true);
     else if (is(module, "UNet2DConditionModel"))
         at_names_unet(cx, names, module->weights, "", true);
     else if (strncmp(module->class->name, "CLIPTextModel", 13) == 0)
         at_names_open_clip(cx, names, module->weights, "", true);
 }
 
+static bool is_own_name(const at_targets *t, const char *name)
+{
+    for (int i = 0; i < t->count; i++)
+        if (strcmp(t->items[i].name, name) == 0) return true;
+    return false;
+}
+
+/* Where a layer of ours has the name that another one has there, ours counts. */
 static bool add_original(at_context *cx, at_targets *t, at_target *target, const at_names *names)
 {
     char *ours = at_format(cx, target->updates ? "%s.weight" : "%s", target->name), *theirs = NULL;
@@ -39,7 +50,8 @@ static bool add_original(at_context *cx, at_targets *t, at_target *target, const
         static const char end[] = ".weight"; /* or "in_proj_weight" */
         size_t n = strlen(theirs), m = sizeof end - 1;
         if (target->updates && n > m && strcmp(theirs + n - m + 1, end + 1) == 0) theirs[n - m] = 0;
-        fine = at_targets_add_name(cx, t, target, theirs, rule ? rule->from : 0,
+        fine = is_own_name(t, theirs) ||
+               at_targets_add_name(cx, t, target, theirs, rule ? rule->from : 0,
                                    rule && rule->halves_swapped);
     }
     at_free(ours);

@@ -82,7 +82,28 @@ static void take_folder(at_pipeline *p, at_component *c, const char *path)
     replace_text(p->cx, &c->folder, path);
 }
 
-static void take(at_pipeline *p, at_component *c, const at_layout_part *part, const char *path,
+/* What latents are scaled by, the shapes of a lone autoencoder do not tell: as the one says in
+   whose place it comes, or as the family has it. */
+static void take_scaling(at_pipeline *p, cJSON *config)
+{
+    static const char *const keys[] = {"scaling_factor", "shift_factor", "latents_mean",
+                                       "latents_std"};
+    at_context *cx = p->cx;
+    const at_component *vae = at_pipeline_component(p, "vae");
+    char *path = at_path_join(cx, vae->folder, "config.json");
+    cJSON *file = !vae->config && path && at_file_exists(path) ? at_json_read(cx, path) : NULL;
+    const cJSON *own = vae->config ? at_config_json(vae->config) : file;
+    if (!own) at_layout_set_scaling(config, p->class->name);
+    for (size_t i = 0; own && i < AT_COUNT(keys); i++) {
+        cJSON_DeleteItemFromObjectCaseSensitive(config, keys[i]);
+        const cJSON *item = cJSON_GetObjectItemCaseSensitive(own, keys[i]);
+        if (item) cJSON_AddItemToObject(config, keys[i], cJSON_Duplicate(item, true));
+    }
+    cJSON_Delete(file);
+    at_free(path);
+}
+
+static void take(at_pipeline *p, at_component *c, at_layout_part *part, const char *path,
                  bool alone)
 {
     at_context *cx = p->cx;
@@ -90,9 +111,12 @@ static void take(at_pipeline *p, at_component *c, const at_layout_part *part, co
         take_folder(p, c, part->folder);
         return;
     }
+    at_config *beside = alone ? config_beside(cx, path, part->class_name) : NULL;
+    if (alone && !beside && part->inferred && strcmp(part->class_name, "AutoencoderKL") == 0)
+        take_scaling(p, part->config);
     at_config_free(c->config);
     at_weights_drop(c->weights);
-    c->config = alone ? config_beside(cx, path, part->class_name) : NULL;
+    c->config = beside;
     if (!c->config && at_ok(cx)) c->config = config_of(cx, part->config, path);
     c->weights = at_weights_keep(part->weights);
     replace_text(cx, &c->folder, path);
@@ -127,15 +151,24 @@ static bool both_clip(const char *a, const char *b)
     return strncmp(a, "CLIPText", 8) == 0 && strncmp(b, "CLIPText", 8) == 0;
 }
 
-/* The part of the file that can be this component: of its name, or of its class. */
-static const at_layout_part *part_for(at_layout *layout, const at_component *c)
+static bool is_text_encoder(const char *name)
 {
-    const at_layout_part *named = at_layout_find(layout, is_vae(c) ? "vae" : c->name);
+    return strncmp(name, "text_encoder", 12) == 0;
+}
+
+/* The part of the file that can be this component: of its name, or of its class, or a lone text
+   encoder in the place of one that was left out. */
+static at_layout_part *part_for(at_layout *layout, const at_component *c)
+{
+    at_layout_part *named = at_layout_find(layout, is_vae(c) ? "vae" : c->name);
     const char *class_name = c->class_name;
     if (named && (!class_name || is_vae(c) || strcmp(named->class_name, class_name) == 0))
         return named;
+    if (!class_name && layout->networks == 1 && is_text_encoder(c->name) &&
+        is_text_encoder(layout->parts[0].name))
+        return &layout->parts[0];
     for (int i = 0; class_name && i < layout->count; i++) {
-        const at_layout_part *part = &layout->parts[i];
+        at_layout_part *part = &layout->parts[i];
         if (strcmp(part->class_name, class_name) == 0 || both_clip(part->class_name, class_name))
             return part;
     }
@@ -143,7 +176,7 @@ static const at_layout_part *part_for(at_layout *layout, const at_component *c)
 }
 
 /* A text encoder may bring the tokenizer that a single file has not. */
-static void take_missing_tokenizers(at_pipeline *p, const at_layout *layout, const char *path)
+static void take_missing_tokenizers(at_pipeline *p, at_layout *layout, const char *path)
 {
     for (int i = layout->networks; i < layout->count && at_ok(p->cx); i++) {
         at_component *c = at_pipeline_component(p, layout->parts[i].name);
@@ -155,7 +188,7 @@ static void take_missing_tokenizers(at_pipeline *p, const at_layout *layout, con
 static void take_file(at_pipeline *p, at_component *c, const char *path)
 {
     at_layout *layout = at_layout_open(p->cx, path);
-    const at_layout_part *part = layout ? part_for(layout, c) : NULL;
+    at_layout_part *part = layout ? part_for(layout, c) : NULL;
     if (part) {
         take(p, c, part, path, layout->networks == 1);
         take_missing_tokenizers(p, layout, path);

@@ -191,9 +191,11 @@ static void test_original_names(void **state)
         {"sd3_medium",
          "joint_blocks_0_context_block_mlp_fc1",
          {"transformer_blocks.0.ff_context.net.0.proj"}},
+        {"sd3_medium", "context_embedder", {"context_embedder"}}, /* both call it so */
         {"auraflow_both",
          "double_layers_0_attn_w1q",
          {"joint_transformer_blocks.0.attn.add_q_proj"}},
+        {"hunyuan_geglu", "blocks_0_attn2_kv_proj", {"blocks.0.attn2.to_k", "blocks.0.attn2.to_v"}},
     };
     (void)state;
     for (size_t i = 0; i < AT_COUNT(cases); i++) {

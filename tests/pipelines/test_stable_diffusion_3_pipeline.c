@@ -47,6 +47,34 @@ static void test_missing_encoders(void **state)
     at_context_free(cx);
 }
 
+#define SINGLE AT_FIXTURES "/checkpoints/single/"
+
+static double scaling_of(const at_pipeline *p, const char *key)
+{
+    return number(at_config_json(at_pipeline_component(p, "vae")->config), key);
+}
+
+/* A transformer alone, with T5 and the autoencoder from files that do not say what they are for. */
+static void test_parts_from_lone_files(void **state)
+{
+    (void)state;
+    at_context *cx = f32_context();
+    at_pipeline *p =
+        at_pipeline_open_files(cx, &(at_model_files){.model = SINGLE "sd3_bare.safetensors",
+                                                     .vae = SINGLE "ae.safetensors",
+                                                     .text_encoder_3 = SINGLE "t5xxl.safetensors"});
+    assert_fine(cx);
+    assert_string_equal(at_pipeline_component(p, "text_encoder_3")->class_name, "T5EncoderModel");
+    assert_float_equal(scaling_of(p, "scaling_factor"), 1.5305, 0);
+    assert_float_equal(scaling_of(p, "shift_factor"), 0.0609, 0);
+    at_pipeline_free(p);
+    p = at_pipeline_open_files(cx, &(at_model_files){.model = AT_FIXTURES "/pipelines/xl_tiny",
+                                                     .vae = SINGLE "ae.safetensors"});
+    assert_fine(cx); /* as the folder's own */
+    assert_float_equal(scaling_of(p, "scaling_factor"), 0.13025, 0);
+    at_context_free(cx);
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -88,9 +116,13 @@ static void test_defaults(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_three_encoders), cmocka_unit_test(test_without_t5),
-        cmocka_unit_test(test_pictures),       cmocka_unit_test(test_missing_encoders),
-        cmocka_unit_test(test_refusals),       cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_three_encoders),
+        cmocka_unit_test(test_without_t5),
+        cmocka_unit_test(test_pictures),
+        cmocka_unit_test(test_missing_encoders),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_parts_from_lone_files),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -544,6 +544,7 @@ static cJSON *config_of(reader *r, int i)
     snprintf(key, sizeof key, "atelier.%s", part->name);
     const char *own = at_weights_metadata(r->weights, key);
     if (own) return parse(r->cx, own, key);
+    part->inferred = true;
     const family *f = r->family;
     bool vae = r->found[i].form->kind == AT_PART_VAE;
     at_part_hint hint = {
@@ -574,6 +575,16 @@ static void set_text(cJSON *json, const char *key, cJSON *value)
 {
     cJSON_DeleteItemFromObjectCaseSensitive(json, key);
     cJSON_AddItemToObject(json, key, value);
+}
+
+void at_layout_set_scaling(cJSON *config, const char *pipeline)
+{
+    for (size_t i = 0; i < AT_COUNT(families); i++) {
+        if (strcmp(families[i].pipeline, pipeline) != 0) continue;
+        set_text(config, "scaling_factor", cJSON_CreateNumber(families[i].scaling));
+        set_text(config, "shift_factor", cJSON_CreateNumber(families[i].shift));
+        return;
+    }
 }
 
 static void write_scheduler(reader *r)

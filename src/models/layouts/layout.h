@@ -14,6 +14,7 @@ typedef struct at_layout_part {
     at_weights *weights; /* under the class's names; the layout's own holding. Of a tokenizer, its
                             sentencepiece file as the tensor AT_LAYOUT_PIECES */
     char *folder;        /* of a tokenizer, where it has one; else NULL */
+    bool inferred;       /* the configuration follows from the shapes */
 } at_layout_part;
 
 #define AT_LAYOUT_PIECES "spiece_model"
@@ -47,5 +48,9 @@ bool at_layout_is_folder(at_context *cx, const char *path);
 void at_layout_free(at_layout *layout); /* NULL is fine */
 
 at_layout_part *at_layout_find(at_layout *layout, const char *name);
+
+/* Writes scaling_factor and shift_factor of the family with this pipeline into an autoencoder's
+   configuration, which its shapes do not tell. An unknown pipeline changes nothing. */
+void at_layout_set_scaling(cJSON *config, const char *pipeline);
 
 #endif

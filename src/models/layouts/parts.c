@@ -86,6 +86,9 @@ static const at_name_rule llama_block[] = {
     {NULL},
 };
 
+/* Of the first T5, whose feed-forward has no gate. */
+static const at_name_rule llama_ungated[] = {{"ffn_up.", "layer.1.DenseReluDense.wi."}, {NULL}};
+
 static void name_llama_t5(at_context *cx, at_names *n, const at_weights *w, const char *prefix,
                           bool own)
 {
@@ -95,8 +98,10 @@ static void name_llama_t5(at_context *cx, at_names *n, const at_weights *w, cons
     for (int i = 0; i < MOST; i++) {
         if (!own && !at_part_find(w, prefix, "enc.blk.%d.attn_q.weight", i)) break;
         if (own && !at_part_find(w, "", "encoder.block.%d.layer.0.layer_norm.weight", i)) break;
-        at_names_add(cx, n, llama_block, at_format(cx, "enc.blk.%d.", i),
-                     at_format(cx, "encoder.block.%d.", i));
+        bool gated = own || at_part_find(w, prefix, "enc.blk.%d.ffn_gate.weight", i);
+        for (int k = gated; k < 2; k++)
+            at_names_add(cx, n, k ? llama_block : llama_ungated, at_format(cx, "enc.blk.%d.", i),
+                         at_format(cx, "encoder.block.%d.", i));
     }
 }
 
@@ -423,7 +428,8 @@ static cJSON *clip_config(const at_weights *w, const at_part_hint *hint)
     add_int(json, "num_hidden_layers", layers);
     add_int(json, "num_attention_heads", heads_of(width, 64, 4));
     add_int(json, "projection_dim", projection ? projection : width);
-    cJSON_AddStringToObject(json, "hidden_act", hint->gelu);
+    /* OpenAI's have 12 layers, OpenCLIP's of HF's layout 23 and more (ComfyUI's rule, too) */
+    cJSON_AddStringToObject(json, "hidden_act", layers > 22 ? "gelu" : hint->gelu);
     cJSON_AddNumberToObject(json, "layer_norm_eps", 1e-5);
     add_int(json, "eos_token_id", 2);
     return json;

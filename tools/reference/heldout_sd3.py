@@ -1,0 +1,474 @@
+"""Runs the binary on random Stable Diffusion 3 models that no fixture holds, in every form that people have them, beside
+StableDiffusion3Pipeline, StableDiffusion3Img2ImgPipeline and StableDiffusion3InpaintPipeline.
+
+    heldout_sd3.py build/atelier --seeds 0:20 [--keep FOLDER]
+
+A seed makes one tiny model, with some of its text encoders left out, as a folder, as Stability's single file, or as GGUF
+files (the transformer under Stability's names, T5 under llama.cpp's, CLIP under transformers'), and runs on it: from noise,
+from a picture, and with a mask; with LoRAs in the dialects of PEFT and kohya for the transformer and all text encoders,
+which the reference has put into its weights; with skip-layer guidance. Latents must agree to max|a-b|/std(b) <= 1e-3,
+pictures to 40 dB.
+"""
+
+import argparse
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import gguf
+import numpy as np
+import torch
+from diffusers import (AutoencoderKL, FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel,
+                       StableDiffusion3Img2ImgPipeline, StableDiffusion3InpaintPipeline, StableDiffusion3Pipeline)
+from diffusers.models.autoencoders import vae
+from diffusers.utils import torch_utils
+from gguf import GGMLQuantizationType as Q
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from transformers import (CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer, T5Config, T5EncoderModel,
+                          T5TokenizerFast)
+
+import heldout
+import heldout_text_dits
+import single_files
+import tiny_tokenizers
+from common import generator, redraw
+
+ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3")
+SINGLE = {"text_encoder": "text_encoders.clip_l.transformer.", "text_encoder_2": "text_encoders.clip_g.transformer.",
+          "text_encoder_3": "text_encoders.t5xxl.transformer."}
+LLAMA = [("shared", "token_embd"), ("encoder.final_layer_norm", "enc.output_norm"), ("encoder.block.", "enc.blk."),
+         (".layer.0.SelfAttention.relative_attention_bias", ".attn_rel_b"), (".layer.0.SelfAttention.", ".attn_"),
+         (".layer.0.layer_norm", ".attn_norm"), (".layer.1.layer_norm", ".ffn_norm"), (".layer.1.DenseReluDense.wi_0", ".ffn_gate"),
+         (".layer.1.DenseReluDense.wi_1", ".ffn_up"), (".layer.1.DenseReluDense.wi", ".ffn_up"),
+         (".layer.1.DenseReluDense.wo", ".ffn_down")]
+
+
+# ---- files
+
+def encoder_tensors(name, part):
+    if name != "text_encoder_3":
+        return single_files.hf_clip(part)
+    return {k: v for k, v in part.state_dict().items() if k != "encoder.embed_tokens.weight"}
+
+
+def single_file(r, parts, folder):
+    """All in one, or the transformer alone beside its parts. -> what the command says"""
+    alone, together, given = r.random() < 0.4, {}, []
+    kind = r.choice([torch.float16, torch.float32, torch.bfloat16])
+    for p in [*parts["transformer"].parameters(), *parts["vae"].parameters(), parts["transformer"].pos_embed.pos_embed]:
+        p.copy_(p.to(kind).float())
+    cast = lambda tensors: {k: v.to(kind).contiguous().clone() for k, v in tensors.items()}  # noqa: E731
+    model = cast(single_files.original_sd3(parts["transformer"]))
+    together |= {"model.diffusion_model." + k: v for k, v in model.items()}
+    decoder = cast(single_files.original_vae(parts["vae"]))
+    if alone or r.random() < 0.3:
+        save_file(decoder, folder / "ae.safetensors")
+        given += ["--vae", folder / "ae.safetensors"]
+    else:
+        together |= {"first_stage_model." + k: v for k, v in decoder.items()}
+    for name in ENCODERS:
+        if name not in parts:
+            continue
+        tensors = encoder_tensors(name, parts[name])
+        tensors = scaled_f8(tensors) if name == "text_encoder_3" and r.random() < 0.6 else cast(tensors)
+        own = {k: v for k, v in tensors.items() if not k.endswith("scale_weight") and k != "scaled_fp8"}
+        values = {k: v.float() * tensors[k.removesuffix("weight") + "scale_weight"]
+                  if k.removesuffix("weight") + "scale_weight" in tensors else v.float() for k, v in own.items()}
+        parts[name].load_state_dict(rename_back(parts[name], values), strict=False)
+        if alone or r.random() < 0.3:
+            save_file(tensors, folder / f"{name}.safetensors")
+            given += [f"--{name.replace('_', '-')}", folder / f"{name}.safetensors"]
+        else:
+            together |= {SINGLE[name] + k: v for k, v in tensors.items()}
+    save_file(model if alone else together, folder / "one.safetensors")
+    tokenizers = [n.replace("text_encoder", "tokenizer") for n in ENCODERS if n in parts]
+    given += [x for n in tokenizers for x in (f"--{n.replace('_', '-')}", folder / n)]
+    return ["-m", folder / "one.safetensors", *given]
+
+
+def rename_back(part, values):
+    own = part.state_dict()
+    back = {single: k for k in own for single in (k, "text_model." + k) if single in values}
+    return {back[k]: v for k, v in values.items()}
+
+
+def scaled_f8(tensors):
+    """As ComfyUI has T5 in f8: matrices times one number each."""
+    out = {"scaled_fp8": torch.zeros(2, dtype=torch.float8_e4m3fn)}
+    for k, v in tensors.items():
+        if v.ndim < 2 or "relative_attention_bias" in k or k.startswith("shared"):
+            out[k] = v.half()
+            continue
+        scale = v.abs().max() / 448
+        out[k] = (v / scale).to(torch.float8_e4m3fn)
+        out[k.removesuffix("weight") + "scale_weight"] = scale.float().reshape(1)
+    return out
+
+
+def write_gguf(r, path, arch, tensors):
+    """-> the values that the file means"""
+    writer, values = gguf.GGUFWriter(path, arch), {}
+    kinds = {Q.Q8_0: 32, Q.Q4_0: 32, Q.Q5_1: 32, Q.BF16: 1, Q.F16: 1}
+    for name, tensor in tensors.items():
+        data = tensor.float().contiguous().numpy()
+        kind = r.choice([q for q, block in kinds.items() if data.shape[-1] % block == 0])
+        if data.ndim != 2:
+            kind = Q.F32 if data.ndim == 1 else Q.F16
+        packed = gguf.quants.quantize(data, kind)
+        values[name] = torch.from_numpy(np.ascontiguousarray(gguf.quants.dequantize(packed, kind))).reshape(tensor.shape)
+        writer.add_tensor(name, packed, raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return values
+
+
+def llama_name(name):
+    for theirs, ours in LLAMA:
+        name = name.replace(theirs, ours)
+    return name
+
+
+def gguf_files(r, parts, folder):
+    """Files in the place of a folder's transformer and text encoders."""
+    given = []
+    transformer = parts["transformer"]
+    names = original_names(transformer)
+    values = write_gguf(r, folder / "sd3.gguf", "sd3", single_files.original_sd3(transformer))
+    state = transformer.state_dict()
+    for name, own in names.items():
+        for leaf in ("weight", "bias"):
+            if f"{name}.{leaf}" in values:
+                for key, piece in zip(own, values[f"{name}.{leaf}"].chunk(len(own))):
+                    turned = f"{own[0]}.{leaf}" in swapped_of(transformer)
+                    state[f"{key}.{leaf}"].copy_(torch.cat(piece.chunk(2)[::-1]) if turned else piece)
+    state["pos_embed.pos_embed"].copy_(values["pos_embed"])
+    given += ["--transformer", folder / "sd3.gguf"]
+    for name in ENCODERS:
+        if name in parts and r.random() < 0.8:
+            tensors = encoder_tensors(name, parts[name])
+            if name == "text_encoder_3" and r.random() < 0.7:
+                names = {llama_name(k): k for k in tensors}
+                values = write_gguf(r, folder / f"{name}.gguf", "t5encoder", {llama_name(k): v for k, v in tensors.items()})
+                values = {names[k]: v for k, v in values.items()}
+            else:
+                values = write_gguf(r, folder / f"{name}.gguf", "t5" if name == "text_encoder_3" else "clip", tensors)
+            parts[name].load_state_dict(rename_back(parts[name], values), strict=False)
+            given += [f"--{name.replace('_', '-')}", folder / f"{name}.gguf"]
+    return ["-m", folder, *given]
+
+
+def swapped_of(transformer):
+    last = f"transformer_blocks.{len(transformer.transformer_blocks) - 1}.norm1_context.linear"
+    return {f"{name}.{leaf}" for name in ("norm_out.linear", last) for leaf in ("weight", "bias")}
+
+
+def original_names(transformer):
+    """Stability's name of a layer -> Diffusers' names of it, several where it is fused."""
+    out = {"x_embedder.proj": ["pos_embed.proj"], "context_embedder": ["context_embedder"], "final_layer.linear": ["proj_out"],
+           "t_embedder.mlp.0": ["time_text_embed.timestep_embedder.linear_1"],
+           "t_embedder.mlp.2": ["time_text_embed.timestep_embedder.linear_2"],
+           "y_embedder.mlp.0": ["time_text_embed.text_embedder.linear_1"],
+           "y_embedder.mlp.2": ["time_text_embed.text_embedder.linear_2"], "final_layer.adaLN_modulation.1": ["norm_out.linear"]}
+    for i, block in enumerate(transformer.transformer_blocks):
+        a, b = f"joint_blocks.{i}.", f"transformer_blocks.{i}."
+        names = {"x_block.adaLN_modulation.1": "norm1.linear", "context_block.adaLN_modulation.1": "norm1_context.linear",
+                 "x_block.attn.proj": "attn.to_out.0", "x_block.mlp.fc1": "ff.net.0.proj", "x_block.mlp.fc2": "ff.net.2"}
+        if not block.context_pre_only:
+            names |= {"context_block.attn.proj": "attn.to_add_out", "context_block.mlp.fc1": "ff_context.net.0.proj",
+                      "context_block.mlp.fc2": "ff_context.net.2"}
+        fused = {"x_block.attn.qkv": "attn.to_%s", "context_block.attn.qkv": "attn.add_%s_proj"}
+        attentions = ["attn", "attn2"] if block.use_dual_attention else ["attn"]
+        if block.use_dual_attention:
+            names["x_block.attn2.proj"] = "attn2.to_out.0"
+            fused["x_block.attn2.qkv"] = "attn2.to_%s"
+        if hasattr(block.attn, "norm_q") and block.attn.norm_q is not None:
+            names |= {f"x_block.{x}.ln_{q}": f"{x}.norm_{q}" for x in attentions for q in "qk"}
+            names |= {f"context_block.attn.ln_{q}": f"attn.norm_added_{q}" for q in "qk"}
+        out |= {a + k: [b + v] for k, v in names.items()}
+        out |= {a + k: [b + v % q for q in "qkv"] for k, v in fused.items()}
+    return out
+
+
+# ---- LoRAs
+
+def linears(part):
+    return {n: m for n, m in part.named_modules() if isinstance(m, torch.nn.Linear)}
+
+
+def lora_file(r, parts, path):
+    """A LoRA in one dialect, and what it adds to each layer's weight."""
+    dialect, file, deltas = r.choice(["peft", "kohya", "kohya_original"]), {}, {}
+    prefixes = {"text_encoder": "lora_te1_", "text_encoder_2": "lora_te2_", "text_encoder_3": "lora_te3_"}
+    chosen = ["transformer"] + [n for n in ENCODERS if n in parts and r.random() < 0.6]
+    for part in chosen:
+        layers = linears(parts[part])
+        targets = {n: [n] for n in layers}
+        if part == "transformer" and dialect == "kohya_original":
+            targets = {n: own for n, own in original_names(parts[part]).items() if all(x in layers for x in own)}
+        elif part in ENCODERS[:2]:
+            targets = {n if n.startswith(("text_model.", "text_projection")) else "text_model." + n: [n] for n in layers}
+        for name, own in targets.items():
+            if r.random() < 0.4:
+                continue
+            rank, alpha = r.randrange(1, 5), r.choice([None, 1.0, 3.0, 8.0])
+            g = generator(r.randrange(2**30))
+            rows = sum(layers[x].weight.shape[0] for x in own)
+            columns = layers[own[0]].weight.shape[1]
+            down = torch.randn(rank, columns, generator=g) / columns**0.5
+            up = torch.randn(rows, rank, generator=g) * 0.4
+            if dialect == "peft":
+                key, down_name, up_name = f"{part}.{name}", "lora_A.weight", "lora_B.weight"
+            else:
+                key = (prefixes | {"transformer": "lora_unet_"})[part] + name.replace(".", "_")
+                down_name, up_name = "lora_down.weight", "lora_up.weight"
+            file |= {f"{key}.{down_name}": down, f"{key}.{up_name}": up}
+            if alpha:
+                file[f"{key}.alpha"] = torch.tensor(alpha)
+            delta = up @ down * ((alpha or rank) / rank)
+            for layer, piece in zip(own, delta.split([layers[x].weight.shape[0] for x in own])):
+                turned = part == "transformer" and dialect == "kohya_original" and f"{layer}.weight" in swapped_of(parts[part])
+                deltas[part, layer] = torch.cat(piece.chunk(2)[::-1]) if turned else piece
+    save_file(file, path)
+    return dialect, deltas
+
+
+def add(parts, deltas, weight):
+    for (part, layer), delta in deltas.items():
+        linears(parts[part])[layer].weight.add_(delta, alpha=weight)
+
+
+def restore(parts, saved):
+    for name, part in parts.items():
+        part.load_state_dict(saved[name])
+
+
+# ---- the model and its runs
+
+def random_clip(r, seed, i, words):
+    """The configuration that the shapes of a lone file stand for."""
+    width, layers = 32 * r.randrange(1, 5), r.randrange(23, 26) if i else r.randrange(2, 5)
+    return redraw(CLIPTextModelWithProjection(CLIPTextConfig(
+        vocab_size=words, hidden_size=width, intermediate_size=32 * r.randrange(1, 4), num_hidden_layers=layers,
+        num_attention_heads=4 if width % 64 else width // 64, projection_dim=width, hidden_act=("quick_gelu", "gelu")[i],
+        eos_token_id=2)), seed)
+
+
+def random_t5(r, seed, pieces):
+    heads = r.randrange(1, 4)
+    return redraw(T5EncoderModel(T5Config(
+        vocab_size=pieces, d_model=32 * r.randrange(1, 4), d_kv=32 // r.choice([1, 2]), d_ff=32 * r.randrange(1, 4),
+        num_layers=r.randrange(1, 4), num_heads=heads, feed_forward_proj=r.choice(["gated-gelu", "gated-gelu", "relu"]),
+        is_encoder_decoder=False, use_cache=False)), seed)
+
+
+def random_model(r, seed, folder):
+    tokenizers, parts = {}, {}
+    for i, name in enumerate(("", "_2")):
+        words = tiny_tokenizers.clip(folder / f"tokenizer{name}", r.randrange(20, 150), 77)
+        if i:
+            for file in ("tokenizer_config.json", "special_tokens_map.json"):
+                heldout.change_json(folder / "tokenizer_2" / file, lambda c: c | {"pad_token": "!"})
+        tokenizers[f"tokenizer{name}"] = CLIPTokenizer.from_pretrained(folder / f"tokenizer{name}")
+        parts[ENCODERS[i]] = random_clip(r, seed + i, i, words)
+    pieces = tiny_tokenizers.t5(folder / "tokenizer_3", r.randrange(100, 200), 512, r.choice(["nmt_nfkc", "identity"]))
+    tokenizers["tokenizer_3"] = T5TokenizerFast.from_pretrained(folder / "tokenizer_3")
+    parts["text_encoder_3"] = random_t5(r, seed + 2, pieces)
+    newer, heads, layers = r.random() < 0.6, r.randrange(1, 4), r.randrange(1, 5)
+    head = 16 * r.randrange(1, 5) if newer else 64
+    transformer = redraw(SD3Transformer2DModel(
+        sample_size=128, num_layers=layers, attention_head_dim=head, num_attention_heads=heads, in_channels=16, out_channels=16,
+        joint_attention_dim=parts["text_encoder_3"].config.d_model, caption_projection_dim=heads * head,
+        pooled_projection_dim=sum(parts[n].config.projection_dim for n in ENCODERS[:2]),
+        pos_embed_max_size=r.randrange(6, 20), qk_norm="rms_norm" if newer else None,
+        dual_attention_layers=tuple(i for i in range(layers) if newer and r.random() < 0.4)), seed + 3)
+    decoder = AutoencoderKL(
+        block_out_channels=(8, 16, 24, 24), norm_num_groups=8, layers_per_block=1, latent_channels=16, scaling_factor=1.5305,
+        shift_factor=0.0609, use_quant_conv=False, use_post_quant_conv=False, down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4)
+    parts |= {"transformer": transformer, "vae": redraw(decoder, seed + 4)}
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0)
+    return StableDiffusion3Pipeline(scheduler=scheduler, **tokenizers, **parts), parts
+
+
+def build(r, seed, folder):
+    """-> (the pipeline, its parts, which are left out, the command's beginning, what it is)"""
+    form = r.choice(["folder", "single", "gguf"])
+    folder.mkdir()
+    pipe, parts = random_model(r, 10 * seed, folder)
+    missing = [n for n in ENCODERS if r.random() < 0.3]
+    if form == "single":
+        missing = [n for n in missing if n == "text_encoder_3"]
+    kept, names = {n: p for n, p in parts.items() if n not in missing}, []
+    for name, part in kept.items():
+        heldout.save_part(r, part, folder / name, names)
+    if form != "single" and r.random() < 0.4:
+        pipe.scheduler = FlowMatchEulerDiscreteScheduler(shift=r.choice([1.0, 1.7]), use_dynamic_shifting=r.random() < 0.6)
+    pipe.scheduler.save_pretrained(folder / "scheduler")
+    pipe.save_config(folder)
+    drop = {x: [None, None] for n in missing for x in (n, n.replace("text_encoder", "tokenizer"))}
+    heldout.change_json(folder / "model_index.json", lambda c: c | drop)
+    pipe.set_progress_bar_config(disable=True)
+    given = {"folder": lambda *_: ["-m", folder], "gguf": gguf_files, "single": single_file}[form](r, kept, folder)
+    return pipe, parts, missing, given, f"{form}, without {missing or 'nothing'}, {' '.join(names)}"
+
+
+def leave_out(pipe, missing):
+    """Zeros in the place of what an encoder that is not there would say, as ComfyUI has them."""
+    clip, t5 = type(pipe)._get_clip_prompt_embeds, type(pipe)._get_t5_prompt_embeds
+
+    def clips(*args, clip_model_index=0, **options):
+        out = clip(pipe, *args, clip_model_index=clip_model_index, **options)
+        return [x * (ENCODERS[clip_model_index] not in missing) for x in out]
+
+    pipe._get_clip_prompt_embeds = clips
+    pipe._get_t5_prompt_embeds = lambda *args, **options: t5(pipe, *args, **options) * (ENCODERS[2] not in missing)
+
+
+def random_picture(r, width, height, mode):
+    g = np.random.default_rng(r.randrange(2**30))
+    shape = (height, width, 3) if mode == "RGB" else (height, width)
+    noise = g.integers(0, 256, shape, dtype=np.uint8)
+    if mode == "L":  # a mask of patches
+        noise = np.kron(g.integers(0, 256, (height // 8, width // 8), dtype=np.uint8), np.ones((8, 8), np.uint8))
+    return Image.fromarray(noise, mode)
+
+
+def random_case(r, pipe):
+    case = heldout_text_dits.random_case(r, "sd3", pipe)
+    case["mode"] = r.choice(["text", "init", "init", "mask", "mask"])
+    if case["mode"] != "text":
+        case["given"] = False
+        case["options"] = {k: v for k, v in case["options"].items() if not k.startswith("skip_")}
+        case |= dict(strength=r.choice([0.3, 0.6, 0.75, 0.999, 1.0]), steps=r.randrange(4, 9),
+                     same_size=r.random() < 0.7)
+    case["options"].setdefault("max_sequence_length", r.choice([16, 100]))  # fixed, so that runs are short
+    case["lora"] = r.choice([0.0, 0.0, 1.0, 0.7, -0.5])
+    return case
+
+
+def reference(pipe, case, work):
+    mode = {"text": StableDiffusion3Pipeline, "init": StableDiffusion3Img2ImgPipeline, "mask": StableDiffusion3InpaintPipeline}
+    other = mode[case["mode"]](**pipe.components)
+    other.set_progress_bar_config(disable=True)
+    leave_out(other, case["missing"])
+    passed = dict(prompt=case["prompt"], width=case["width"], height=case["height"], num_inference_steps=case["steps"],
+                  guidance_scale=case["guidance"], num_images_per_prompt=case["count"], **case["options"],
+                  generator=[generator(case["seed"] + i) for i in range(case["count"])])
+    if "negative" in case:
+        passed["negative_prompt"] = case["negative"]
+    if case["mode"] != "text":
+        passed |= dict(image=Image.open(work / "init.png"), strength=case["strength"])
+        if case["mode"] == "init" and case["count"] > 1:
+            passed["image"] = [passed["image"]] * case["count"]
+    if case["mode"] == "mask":
+        passed["mask_image"] = Image.open(work / "mask.png")
+    last = {}
+
+    def keep(_pipe, _index, _t, values):
+        last["latents"] = values["latents"].clone()
+        return {}
+
+    image = other(**passed, output_type="pt", callback_on_step_end=keep).images
+    return last["latents"], (image.permute(0, 2, 3, 1) * 255).round().to(torch.uint8)
+
+
+def in_f64(pipe, parts, case, work):
+    """The reference's latents in f64, from the same noise: it would draw other numbers itself."""
+    own = torch_utils.randn_tensor
+    drawing = [sys.modules[c.__module__] for c in (StableDiffusion3Pipeline, StableDiffusion3Img2ImgPipeline,
+                                                  StableDiffusion3InpaintPipeline)] + [vae]
+    for part in parts.values():
+        part.to(torch.float64)
+    for module in drawing:
+        module.randn_tensor = lambda shape, dtype=None, **o: own(shape, dtype=torch.float32, **o).to(torch.float64)
+    exact, _ = reference(pipe, case, work)
+    for module in drawing:
+        module.randn_tensor = own
+    for part in parts.values():
+        part.to(torch.float32)
+    return exact
+
+
+def command(binary, given, case, work):
+    case = case | {"given": False}
+    out = heldout_text_dits.command(binary, "MODEL", case, work, None)
+    at = out.index("--model")
+    out[at:at + 2] = [str(a) for a in given]
+    extra = []
+    if case["mode"] != "text":
+        extra += ["--init", work / "init.png", "--strength", case["strength"]]
+    if case["mode"] == "mask":
+        extra += ["--mask", work / "mask.png"]
+    if case["lora"]:
+        extra += ["--lora", f"{work / 'lora.safetensors'}:{case['lora']}"]
+    return out[:2] + [str(a) for a in extra] + out[2:]
+
+
+def compare(r, pipe, parts, binary, given, case, work):
+    if case["mode"] != "text":
+        sides = (case["width"], case["height"]) if case["same_size"] else (16 * r.randrange(1, 7), 16 * r.randrange(1, 7))
+        random_picture(r, *sides, "RGB").save(work / "init.png")
+        random_picture(r, *sides, "L").save(work / "mask.png")
+    about = case["mode"]
+    deltas = {}
+    if case["lora"]:
+        there = {n: p for n, p in parts.items() if n not in case["missing"]}
+        dialect, deltas = lora_file(r, there, work / "lora.safetensors")
+        about += f", {dialect}"
+    saved = {n: {k: v.clone() for k, v in p.state_dict().items()} for n, p in parts.items()}
+    add(parts, deltas, case["lora"])
+    theirs, pictures = reference(pipe, case, work)
+    done = subprocess.run(command(binary, given, case, work), capture_output=True, text=True)
+    if done.returncode or done.stderr or not theirs.isfinite().all():
+        restore(parts, saved)
+        return False, f"{about}: exit code {done.returncode}: {done.stderr.strip()}"
+    ours = load_file(work / "out.safetensors")["latents"]
+    names = ["out.png"] if case["count"] == 1 else [f"out-{i + 1}.png" for i in range(case["count"])]
+    files = [torch.from_numpy(np.array(Image.open(work / n).convert("RGB"))) for n in names]
+    d = heldout.difference(ours, theirs)
+    db = min(heldout.decibels(a, b) for a, b in zip(files, pictures))
+    agreed, about = d <= heldout.LATENTS_BAR and db >= heldout.PICTURE_BAR, f"{about}: latents {d:.1e}, {db:.0f} dB"
+    if not agreed:  # whose rounding is it?
+        exact = in_f64(pipe, parts, case, work)
+        about += f" (from f64: ours {heldout.difference(ours, exact):.1e}, the reference {heldout.difference(theirs, exact):.1e})"
+    restore(parts, saved)
+    return agreed, about
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("binary")
+    parser.add_argument("--seeds", default="0:10", help="FIRST:END")
+    parser.add_argument("--runs", type=int, default=4, help="a model")
+    parser.add_argument("--keep", type=Path, help="where the folders of failures go")
+    options = parser.parse_args()
+    torch.set_grad_enabled(False)
+    heldout.quiet()
+    first, end = map(int, options.seeds.split(":"))
+    passed = total = 0
+    for seed in range(first, end):
+        r = random.Random(f"sd3 forms {seed}")
+        with tempfile.TemporaryDirectory() as work:
+            work = Path(work)
+            pipe, parts, missing, given, about = build(r, seed, work / "model")
+            print(f"{seed}: {about}", flush=True)
+            for _ in range(options.runs):
+                case = random_case(r, pipe) | {"missing": missing}
+                agreed, measured = compare(r, pipe, parts, options.binary, given, case, work)
+                total, passed = total + 1, passed + agreed
+                print(f"  {'ok    ' if agreed else 'FAILED'} {measured} {'' if agreed else case}", flush=True)
+                if not agreed and options.keep:
+                    (options.keep / "command").write_text(" ".join(map(repr, command(options.binary, given, case, work))))
+                    shutil.copytree(work, options.keep / f"{seed}", dirs_exist_ok=True)
+    print(f"{passed} of {total} runs agree")
+    raise SystemExit(passed != total)
+
+
+if __name__ == "__main__":
+    main()
