@@ -45,9 +45,9 @@ def sheet(pics, labels, cols=9):
 
 def references(base, color):
     """Every concept on one colour, at 18 placements: (placements, concepts, 3*SIZE*SIZE), 0..1."""
-    col, b, out = D.color_table()[color].expand(len(base), 3), base.float() / 255, []
+    col, b, out = D.color_table(base.device)[color].expand(len(base), 3), base.float() / 255, []
     for s, dx, dy in [(s, dx, dy) for s in (108, 113) for dx in (-3, 0, 3) for dy in (-3, 0, 3)]:
-        v = torch.tensor([float(s), dx, dy])[:, None].expand(3, len(b))
+        v = torch.tensor([float(s), dx, dy], device=base.device)[:, None].expand(3, len(b))
         out.append(((D.place(b, col, *v) + 1) / 2).flatten(1).half())
     return torch.stack(out)
 
@@ -66,13 +66,13 @@ def held_out(meta, first):
 def evaluate(pipe, data, steps, seed0, first):
     """Held-out captions: is the nearest emoji (pixels, the same colour, best placement) the one asked for?"""
     base, meta = D.load(data)
-    tests, table, base = held_out(meta, first), D.color_table(), base[:first or None]
+    tests, table, base = held_out(meta, first), D.color_table(), base[:first or None].to(pipe.device)
     pics = generate(pipe, [t["text"] for t in tests], [seed0 + i for i in range(len(tests))], steps)
     ok, okc, dist = {"color": [], "keywords": []}, [], []
     for color in sorted({t["color"] for t in tests}):
         ref = references(base, color)
         for t, p in [(t, p) for t, p in zip(tests, pics) if t["color"] == color]:
-            x = torch.from_numpy(p).permute(2, 0, 1).flatten().float()
+            x = torch.from_numpy(p).to(base.device).permute(2, 0, 1).flatten().float()
             d = torch.stack([((r.float() - x) ** 2).mean(1) for r in ref]).min(0).values
             ok[t["kind"]].append(d.argmin().item() == t["concept"])
             dist.append(d[t["concept"]].item())
