@@ -32,12 +32,13 @@ from transformers import (CLIPTextConfig, CLIPTextModelWithProjection, CLIPToken
                           T5TokenizerFast)
 
 import heldout
+import heldout_loras
 import heldout_text_dits
 import single_files
 import tiny_tokenizers
 from common import generator, redraw
+from heldout_loras import ENCODERS
 
-ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3")
 SINGLE = {"text_encoder": "text_encoders.clip_l.transformer.", "text_encoder_2": "text_encoders.clip_g.transformer.",
           "text_encoder_3": "text_encoders.t5xxl.transformer."}
 LLAMA = [("shared", "token_embd"), ("encoder.final_layer_norm", "enc.output_norm"), ("encoder.block.", "enc.blk."),
@@ -137,17 +138,11 @@ def llama_name(name):
 def gguf_files(r, parts, folder):
     """Files in the place of a folder's transformer and text encoders."""
     given = []
-    transformer = parts["transformer"]
-    names = original_names(transformer)
-    values = write_gguf(r, folder / "sd3.gguf", "sd3", single_files.original_sd3(transformer))
-    state = transformer.state_dict()
-    for name, own in names.items():
-        for leaf in ("weight", "bias"):
-            if f"{name}.{leaf}" in values:
-                for key, piece in zip(own, values[f"{name}.{leaf}"].chunk(len(own))):
-                    turned = f"{own[0]}.{leaf}" in swapped_of(transformer)
-                    state[f"{key}.{leaf}"].copy_(torch.cat(piece.chunk(2)[::-1]) if turned else piece)
-    state["pos_embed.pos_embed"].copy_(values["pos_embed"])
+    names, state = heldout_loras.original_names(parts["transformer"]), parts["transformer"].state_dict()
+    values = write_gguf(r, folder / "sd3.gguf", "sd3", single_files.original_sd3(parts["transformer"]))
+    for name, value in values.items():
+        for key, piece in heldout_loras.cut(value, *names[name], state).items():
+            state[key].copy_(piece)
     given += ["--transformer", folder / "sd3.gguf"]
     for name in ENCODERS:
         if name in parts and r.random() < 0.8:
@@ -161,91 +156,6 @@ def gguf_files(r, parts, folder):
             parts[name].load_state_dict(rename_back(parts[name], values), strict=False)
             given += [f"--{name.replace('_', '-')}", folder / f"{name}.gguf"]
     return ["-m", folder, *given]
-
-
-def swapped_of(transformer):
-    last = f"transformer_blocks.{len(transformer.transformer_blocks) - 1}.norm1_context.linear"
-    return {f"{name}.{leaf}" for name in ("norm_out.linear", last) for leaf in ("weight", "bias")}
-
-
-def original_names(transformer):
-    """Stability's name of a layer -> Diffusers' names of it, several where it is fused."""
-    out = {"x_embedder.proj": ["pos_embed.proj"], "context_embedder": ["context_embedder"], "final_layer.linear": ["proj_out"],
-           "t_embedder.mlp.0": ["time_text_embed.timestep_embedder.linear_1"],
-           "t_embedder.mlp.2": ["time_text_embed.timestep_embedder.linear_2"],
-           "y_embedder.mlp.0": ["time_text_embed.text_embedder.linear_1"],
-           "y_embedder.mlp.2": ["time_text_embed.text_embedder.linear_2"], "final_layer.adaLN_modulation.1": ["norm_out.linear"]}
-    for i, block in enumerate(transformer.transformer_blocks):
-        a, b = f"joint_blocks.{i}.", f"transformer_blocks.{i}."
-        names = {"x_block.adaLN_modulation.1": "norm1.linear", "context_block.adaLN_modulation.1": "norm1_context.linear",
-                 "x_block.attn.proj": "attn.to_out.0", "x_block.mlp.fc1": "ff.net.0.proj", "x_block.mlp.fc2": "ff.net.2"}
-        if not block.context_pre_only:
-            names |= {"context_block.attn.proj": "attn.to_add_out", "context_block.mlp.fc1": "ff_context.net.0.proj",
-                      "context_block.mlp.fc2": "ff_context.net.2"}
-        fused = {"x_block.attn.qkv": "attn.to_%s", "context_block.attn.qkv": "attn.add_%s_proj"}
-        attentions = ["attn", "attn2"] if block.use_dual_attention else ["attn"]
-        if block.use_dual_attention:
-            names["x_block.attn2.proj"] = "attn2.to_out.0"
-            fused["x_block.attn2.qkv"] = "attn2.to_%s"
-        if hasattr(block.attn, "norm_q") and block.attn.norm_q is not None:
-            names |= {f"x_block.{x}.ln_{q}": f"{x}.norm_{q}" for x in attentions for q in "qk"}
-            names |= {f"context_block.attn.ln_{q}": f"attn.norm_added_{q}" for q in "qk"}
-        out |= {a + k: [b + v] for k, v in names.items()}
-        out |= {a + k: [b + v % q for q in "qkv"] for k, v in fused.items()}
-    return out
-
-
-# ---- LoRAs
-
-def linears(part):
-    return {n: m for n, m in part.named_modules() if isinstance(m, torch.nn.Linear)}
-
-
-def lora_file(r, parts, path):
-    """A LoRA in one dialect, and what it adds to each layer's weight."""
-    dialect, file, deltas = r.choice(["peft", "kohya", "kohya_original"]), {}, {}
-    prefixes = {"text_encoder": "lora_te1_", "text_encoder_2": "lora_te2_", "text_encoder_3": "lora_te3_"}
-    chosen = ["transformer"] + [n for n in ENCODERS if n in parts and r.random() < 0.6]
-    for part in chosen:
-        layers = linears(parts[part])
-        targets = {n: [n] for n in layers}
-        if part == "transformer" and dialect == "kohya_original":
-            targets = {n: own for n, own in original_names(parts[part]).items() if all(x in layers for x in own)}
-        elif part in ENCODERS[:2]:
-            targets = {n if n.startswith(("text_model.", "text_projection")) else "text_model." + n: [n] for n in layers}
-        for name, own in targets.items():
-            if r.random() < 0.4:
-                continue
-            rank, alpha = r.randrange(1, 5), r.choice([None, 1.0, 3.0, 8.0])
-            g = generator(r.randrange(2**30))
-            rows = sum(layers[x].weight.shape[0] for x in own)
-            columns = layers[own[0]].weight.shape[1]
-            down = torch.randn(rank, columns, generator=g) / columns**0.5
-            up = torch.randn(rows, rank, generator=g) * 0.4
-            if dialect == "peft":
-                key, down_name, up_name = f"{part}.{name}", "lora_A.weight", "lora_B.weight"
-            else:
-                key = (prefixes | {"transformer": "lora_unet_"})[part] + name.replace(".", "_")
-                down_name, up_name = "lora_down.weight", "lora_up.weight"
-            file |= {f"{key}.{down_name}": down, f"{key}.{up_name}": up}
-            if alpha:
-                file[f"{key}.alpha"] = torch.tensor(alpha)
-            delta = up @ down * ((alpha or rank) / rank)
-            for layer, piece in zip(own, delta.split([layers[x].weight.shape[0] for x in own])):
-                turned = part == "transformer" and dialect == "kohya_original" and f"{layer}.weight" in swapped_of(parts[part])
-                deltas[part, layer] = torch.cat(piece.chunk(2)[::-1]) if turned else piece
-    save_file(file, path)
-    return dialect, deltas
-
-
-def add(parts, deltas, weight):
-    for (part, layer), delta in deltas.items():
-        linears(parts[part])[layer].weight.add_(delta, alpha=weight)
-
-
-def restore(parts, saved):
-    for name, part in parts.items():
-        part.load_state_dict(saved[name])
 
 
 # ---- the model and its runs
@@ -405,8 +315,6 @@ def command(binary, given, case, work):
         extra += ["--init", work / "init.png", "--strength", case["strength"]]
     if case["mode"] == "mask":
         extra += ["--mask", work / "mask.png"]
-    if case["lora"]:
-        extra += ["--lora", f"{work / 'lora.safetensors'}:{case['lora']}"]
     return out[:2] + [str(a) for a in extra] + out[2:]
 
 
@@ -419,14 +327,13 @@ def compare(r, pipe, parts, binary, given, case, work):
     deltas = {}
     if case["lora"]:
         there = {n: p for n, p in parts.items() if n not in case["missing"]}
-        dialect, deltas = lora_file(r, there, work / "lora.safetensors")
+        dialect, deltas = heldout_loras.write(r, there, work / "lora.safetensors")
         about += f", {dialect}"
-    saved = {n: {k: v.clone() for k, v in p.state_dict().items()} for n, p in parts.items()}
-    add(parts, deltas, case["lora"])
+    saved = heldout_loras.add(parts, deltas, case["lora"])
     theirs, pictures = reference(pipe, case, work)
     done = subprocess.run(command(binary, given, case, work), capture_output=True, text=True)
     if done.returncode or done.stderr or not theirs.isfinite().all():
-        restore(parts, saved)
+        heldout_loras.restore(parts, saved)
         return False, f"{about}: exit code {done.returncode}: {done.stderr.strip()}"
     ours = load_file(work / "out.safetensors")["latents"]
     names = ["out.png"] if case["count"] == 1 else [f"out-{i + 1}.png" for i in range(case["count"])]
@@ -437,7 +344,7 @@ def compare(r, pipe, parts, binary, given, case, work):
     if not agreed:  # whose rounding is it?
         exact = in_f64(pipe, parts, case, work)
         about += f" (from f64: ours {heldout.difference(ours, exact):.1e}, the reference {heldout.difference(theirs, exact):.1e})"
-    restore(parts, saved)
+    heldout_loras.restore(parts, saved)
     return agreed, about
 
 

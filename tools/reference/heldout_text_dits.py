@@ -33,6 +33,7 @@ from transformers import (AutoTokenizer, BertConfig, BertModel, BertTokenizer, C
                           Gemma2Config, Gemma2Model, T5EncoderModel, T5TokenizerFast, UMT5Config, UMT5EncoderModel)
 
 import heldout
+import heldout_loras
 import pipeline_runs
 import tiny_tokenizers
 from common import randn, redraw
@@ -212,8 +213,12 @@ def random_case(r, kind, pipe):
     if r.random() < 0.5:
         case["negative"] = r.choice(["", random_text(r)])
     o = case["options"]
+    case["lora"] = r.choice([0.0, 0.0, 0.0, 1.0, -0.6])
     if kind == "hunyuan":
         o["use_resolution_binning"] = False
+        if r.random() < 0.06:  # up to a size that it was trained on
+            o["use_resolution_binning"] = True
+            case |= dict(width=16 * r.randrange(20, 100), height=16 * r.randrange(20, 100), steps=1, count=1, given=False)
         if r.random() < 0.4:
             o["guidance_rescale"] = r.choice([0.7, 1.0, 0.2])
     elif r.random() < 0.5:
@@ -285,6 +290,10 @@ def command(binary, folder, case, work, initial):
     args += [f"--{names[k]}={v}" for k, v in case["options"].items() if k in names]
     if "skip_guidance_layers" in case["options"]:
         args.append("--skip-guidance-layers=" + ",".join(map(str, case["options"]["skip_guidance_layers"])))
+    if case.get("lora"):
+        args += ["--lora", f"{work / 'lora.safetensors'}:{case['lora']}"]
+    if case["options"].get("use_resolution_binning"):
+        args.append("--resolution-binning")
     if not case["options"].get("cfg_normalization", True):
         args.append("--no-cfg-normalization")
     if initial is not None:
@@ -293,20 +302,29 @@ def command(binary, folder, case, work, initial):
     return [str(a) for a in args] + ["--", case["prompt"]]
 
 
-def compare(pipe, binary, folder, case):
+def compare(r, pipe, binary, folder, case):
+    with tempfile.TemporaryDirectory() as work:
+        work, about, saved = Path(work), "", {}
+        if case["lora"]:
+            about, deltas = heldout_loras.write(r, {"transformer": pipe.transformer}, work / "lora.safetensors")
+            saved = heldout_loras.add({"transformer": pipe.transformer}, deltas, case["lora"])
+        agreed, measured = beside_reference(pipe, binary, folder, case, work)
+        heldout_loras.restore({"transformer": pipe.transformer}, saved)
+        return agreed, f"{measured} {about}"
+
+
+def beside_reference(pipe, binary, folder, case, work):
     theirs = pipeline_runs.run(pipe, case, pipe.transformer.config.in_channels)
     if not theirs["final_latents"].isfinite().all():
         return True, "the reference gives NaN"
-    with tempfile.TemporaryDirectory() as work:
-        work = Path(work)
-        done = subprocess.run(command(binary, folder, case, work, theirs.get("initial_latents_nchw")), capture_output=True,
-                              text=True)
-        if done.returncode or done.stderr:
-            return False, f"exit code {done.returncode}: {done.stderr.strip()}"
-        latents = load_file(work / "out.safetensors")["latents"]
-        names = ["out.png"] if case["count"] == 1 else [f"out-{i + 1}.png" for i in range(case["count"])]
-        ours = [torch.frombuffer(bytearray(im.convert("RGB").tobytes()), dtype=torch.uint8).reshape(im.height, im.width, 3)
-                for im in (Image.open(work / n) for n in names)]
+    done = subprocess.run(command(binary, folder, case, work, theirs.get("initial_latents_nchw")), capture_output=True,
+                          text=True)
+    if done.returncode or done.stderr:
+        return False, f"exit code {done.returncode}: {done.stderr.strip()}"
+    latents = load_file(work / "out.safetensors")["latents"]
+    names = ["out.png"] if case["count"] == 1 else [f"out-{i + 1}.png" for i in range(case["count"])]
+    ours = [torch.frombuffer(bytearray(im.convert("RGB").tobytes()), dtype=torch.uint8).reshape(im.height, im.width, 3)
+            for im in (Image.open(work / n) for n in names)]
     d = heldout.difference(latents, theirs["final_latents"])
     db = min(heldout.decibels(a, b) for a, b in zip(ours, theirs["image_u8"]))
     agreed, measured = d <= heldout.LATENTS_BAR and db >= heldout.PICTURE_BAR, f"latents {d:.1e}, {db:.0f} dB"
@@ -363,7 +381,7 @@ def main():
                     case = random_case(r, kind, pipe)
                     if options.samplers:
                         swap(r, pipe, config, case)
-                    agreed, measured = compare(pipe, options.binary, folder, case)
+                    agreed, measured = compare(r, pipe, options.binary, folder, case)
                     total, passed = total + 1, passed + agreed
                     print(f"  {'ok    ' if agreed else 'FAILED'} {measured} {'' if agreed else case}", flush=True)
                     if not agreed and options.keep:
