@@ -14,8 +14,8 @@ import subprocess
 import sys
 import time
 
-MODELS = ["flux_slice_2_4_1536", "sd35_medium_slice_4_1357", "hunyuan_dit_slice_4_1024", "auraflow_slice_1_3_1280",
-          "lumina2_slice_4_1152", "sd15_unet_512_b2", "sdxl_unet_1024_b1", "sd15_vae_decode_512", "flux_vae_decode_512"]
+MODELS = ["flux_slice_2_4_1536", "sd35_medium_slice_4_1357", "sd35_large_slice_4_1357", "hunyuan_dit_slice_4_1024",
+          "auraflow_slice_1_3_1280", "lumina2_slice_4_1152", "sd15_unet_512_b2", "sdxl_unet_1024_b1", "sd15_vae_decode_512", "flux_vae_decode_512"]
 CACHE = pathlib.Path(__file__).with_name(".models")
 LEVELS = {"block_out_channels": [128, 256, 512, 512], "layers_per_block": 2,
           "down_block_types": ["DownEncoderBlock2D"] * 4, "up_block_types": ["UpDecoderBlock2D"] * 4}
@@ -36,10 +36,11 @@ def reference(name):
             "hidden_states": value(1, 1024, 64), "encoder_hidden_states": value(1, 512, 4096),
             "pooled_projections": value(1, 768), "timestep": torch.full([1], 0.5), "guidance": torch.full([1], 3.5),
             "img_ids": grid.reshape(1024, 3), "txt_ids": torch.zeros(512, 3)}
-    if name == "sd35_medium_slice_4_1357":
+    if name.startswith("sd35"):
+        heads, dual = (24, (0, 1)) if "medium" in name else (38, ())
         return diffusers.SD3Transformer2DModel(
-            num_layers=4, num_attention_heads=24, caption_projection_dim=1536, pos_embed_max_size=64, qk_norm="rms_norm",
-            dual_attention_layers=(0, 1)), {
+            num_layers=4, num_attention_heads=heads, caption_projection_dim=64 * heads, pos_embed_max_size=64,
+            qk_norm="rms_norm", dual_attention_layers=dual), {
             "hidden_states": value(1, 16, 64, 64), "encoder_hidden_states": value(1, 333, 4096),
             "pooled_projections": value(1, 2048), "timestep": torch.full([1], 500.0)}
     if name == "hunyuan_dit_slice_4_1024":

@@ -169,6 +169,11 @@ static const bench_model models[] = {
      "{\"_class_name\": \"Lumina2Transformer2DModel\", \"num_layers\": 4, "
      "\"num_refiner_layers\": 0, \"cap_feat_dim\": 2304}",
      lumina2_slice},
+    {"sd35_large_slice_4_1357",
+     "{\"_class_name\": \"SD3Transformer2DModel\", \"num_layers\": 4, "
+     "\"num_attention_heads\": 38, \"caption_projection_dim\": 2432, "
+     "\"pos_embed_max_size\": 64, \"qk_norm\": \"rms_norm\"}",
+     sd3_slice},
     {"sd35_medium_slice_4_1357",
      "{\"_class_name\": \"SD3Transformer2DModel\", \"num_layers\": 4, "
      "\"num_attention_heads\": 24, \"caption_projection_dim\": 1536, "
