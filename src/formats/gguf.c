@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "formats/cursor.h"
 #include "formats/ggml.h"
+#include "formats/gguf_pieces.h"
 #include "formats/weight_writer.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -44,8 +45,7 @@ typedef struct reader {
     const char *path;
     at_cursor cursor;
     uint64_t alignment;
-    at_map *keys;   /* every metadata key, to refuse two of a name */
-    at_map *shapes; /* tensors' original shapes: where the list's values begin */
+    at_map *keys; /* every metadata key: where the type of its value stands */
 } reader;
 
 static bool cut_short(reader *r)
@@ -134,15 +134,11 @@ static bool skip_list(reader *r, int depth)
 static const char ORIGINAL_SHAPE[] = "comfy.gguf.orig_shape.";
 
 /* Short lists of numbers are printed, others passed over. */
-static bool read_list(reader *r, const char *key, at_text *out)
+static bool read_list(reader *r, at_text *out)
 {
     size_t begin = r->cursor.at;
     uint32_t type;
     uint64_t count;
-    if (strncmp(key, ORIGINAL_SHAPE, sizeof ORIGINAL_SHAPE - 1) == 0) {
-        const char *name = key + sizeof ORIGINAL_SHAPE - 1;
-        if (!at_map_set(r->cx, r->shapes, name, strlen(name), (int64_t)begin)) return false;
-    }
     if (!read_list_header(r, &type, &count)) return false;
     if (type == STRING || type == LIST || count > LISTED) {
         r->cursor.at = begin;
@@ -162,7 +158,7 @@ static bool read_value(reader *r, const char *key, uint32_t type, at_text *out)
     if (type >= VALUE_TYPES)
         return at_fail_false(r->cx, AT_ERROR_FORMAT, "%s: \"%.100s\" is of the unknown type %u",
                              r->path, key, type);
-    if (type == LIST) return read_list(r, key, out);
+    if (type == LIST) return read_list(r, out);
     if (type == STRING) {
         char *text = read_text(r, "a metadata string");
         if (text) at_text_add(r->cx, out, text, strlen(text));
@@ -189,7 +185,7 @@ static bool read_pair(reader *r)
     bool fine = true;
     if (at_map_get(r->keys, key, strlen(key), &other))
         fine = at_fail_false(r->cx, AT_ERROR_FORMAT, "%s: two values of \"%.100s\"", r->path, key);
-    fine = fine && at_map_set(r->cx, r->keys, key, strlen(key), 0);
+    fine = fine && at_map_set(r->cx, r->keys, key, strlen(key), (int64_t)r->cursor.at);
     uint32_t type = (uint32_t)at_cursor_number(&r->cursor, 4);
     fine = fine && read_value(r, key, type, &value) && at_ok(r->cx);
     bool kept = fine && (value.data || type == STRING);
@@ -208,6 +204,19 @@ static bool read_metadata(reader *r, uint64_t count)
     if (!fine) at_fail(r->cx, AT_ERROR_MEMORY, "out of memory");
     for (uint64_t i = 0; fine && i < count; i++) fine = read_pair(r);
     return fine;
+}
+
+/* A list that was read before; of no values where there is none of this name. */
+static at_gguf_list find_list(const reader *r, const char *key)
+{
+    at_gguf_list list = {.values = r->cursor};
+    int64_t at;
+    if (!at_map_get(r->keys, key, strlen(key), &at)) return list;
+    list.values.at = (size_t)at;
+    if (at_cursor_number(&list.values, 4) != LIST) return list;
+    list.type = (uint32_t)at_cursor_number(&list.values, 4);
+    list.count = at_cursor_number(&list.values, 8);
+    return list;
 }
 
 /* ---- tensors */
@@ -249,16 +258,18 @@ static bool read_shape(reader *r, at_weight *w)
 /* Where the metadata say so: the shape before the tensor was flattened to whole blocks. */
 static bool restore_shape(reader *r, at_weight *w, at_dtype stored)
 {
-    int64_t at, before = 1, after = 1;
-    if (!at_map_get(r->shapes, w->name, strlen(w->name), &at)) return true;
-    at_cursor list = {r->cursor.data, r->cursor.size, (size_t)at, false};
-    uint32_t type = (uint32_t)at_cursor_number(&list, 4);
-    uint64_t count = at_cursor_number(&list, 8);
+    int64_t before = 1, after = 1;
+    char *key = at_format(r->cx, "%s%s", ORIGINAL_SHAPE, w->name);
+    at_gguf_list list = key ? find_list(r, key) : (at_gguf_list){0};
+    uint32_t type = list.type;
+    at_free(key);
+    if (!key || !list.count) return at_ok(r->cx);
     for (int d = 0; d < w->dims; d++) before *= w->shape[d]; /* checked: it did not overflow */
-    bool fine = (type == I32 || type == U32 || type == I64 || type == U64) && count <= AT_MAX_DIMS;
-    w->dims = fine ? (int)count : 0;
+    bool fine =
+        (type == I32 || type == U32 || type == I64 || type == U64) && list.count <= AT_MAX_DIMS;
+    w->dims = fine ? (int)list.count : 0;
     for (int d = 0; d < w->dims; d++) {
-        w->shape[d] = (int64_t)at_cursor_number(&list, value_bytes[type]);
+        w->shape[d] = (int64_t)at_cursor_number(&list.values, value_bytes[type]);
         fine = fine && at_mul_size(after, w->shape[d], &after);
     }
     if (!fine || before != after)
@@ -301,13 +312,46 @@ static bool read_tensors(reader *r, uint64_t count)
 {
     at_weight_file *file = r->file;
     if (count > at_cursor_left(&r->cursor) / LEAST_TENSOR) return cut_short(r);
-    file->tensors = AT_NEW_ARRAY(r->cx, at_weight, count);
+    file->tensors = AT_NEW_ARRAY(r->cx, at_weight, count + 1); /* and the tokenizer's */
     if (!file->tensors) return false;
     for (uint64_t i = 0; i < count; i++)
         if (!read_tensor(r, &file->tensors[file->count++])) return false;
     uint64_t start = (r->cursor.at + r->alignment - 1) & ~(r->alignment - 1);
     for (int64_t i = 0; i < file->count; i++) file->tensors[i].offset += (size_t)start;
     return at_weight_file_check(r->cx, file) && at_weight_file_check_overlaps(r->cx, file);
+}
+
+/* The tokenizer of a text encoder as one more tensor: sentencepiece's file, as ComfyUI's
+   checkpoints have it. */
+static bool add_tokenizer(reader *r)
+{
+    static const char name[] = "spiece_model";
+    at_weight_file *file = r->file;
+    at_gguf_vocabulary v = {.tokens = find_list(r, "tokenizer.ggml.tokens"),
+                            .scores = find_list(r, "tokenizer.ggml.scores"),
+                            .types = find_list(r, "tokenizer.ggml.token_type"),
+                            .charsmap = find_list(r, "tokenizer.ggml.precompiled_charsmap")};
+    at_text pieces = {0};
+    uint8_t *data = NULL;
+    for (int64_t i = 0; i < file->count; i++)
+        if (strcmp(file->tensors[i].name, name) == 0) return true;
+    if (v.tokens.count && at_gguf_write_pieces(r->cx, &v, file->metadata, &pieces)) {
+        at_mapping *mapping = at_mapping_new(r->cx, r->path, pieces.size, &data);
+        file->unpacked = mapping ? AT_NEW(r->cx, at_mapping *) : NULL;
+        if (data) memcpy(data, pieces.data, pieces.size);
+        if (file->unpacked) file->unpacked[file->unpacked_count++] = mapping;
+        if (file->unpacked)
+            file->tensors[file->count++] = (at_weight){.name = at_copy_text(r->cx, name),
+                                                       .file = mapping,
+                                                       .dtype = AT_U8,
+                                                       .dims = 1,
+                                                       .shape = {(int64_t)pieces.size},
+                                                       .bytes = pieces.size};
+        else
+            at_mapping_release(mapping);
+    }
+    at_text_free(&pieces);
+    return at_ok(r->cx);
 }
 
 static bool read_file(reader *r)
@@ -322,7 +366,7 @@ static bool read_file(reader *r)
                              version & 0xffff ? " (2 and 3 are read)" : ", big-endian");
     uint64_t tensors = at_cursor_number(&r->cursor, 8), pairs = at_cursor_number(&r->cursor, 8);
     if (r->cursor.failed) return cut_short(r);
-    return read_metadata(r, pairs) && read_tensors(r, tensors);
+    return read_metadata(r, pairs) && read_tensors(r, tensors) && add_tokenizer(r);
 }
 
 at_weight_file *at_gguf_open(at_context *cx, const char *path)
@@ -334,11 +378,9 @@ at_weight_file *at_gguf_open(at_context *cx, const char *path)
                 .path = file->mapping->path,
                 .cursor = {file->mapping->data, file->mapping->size, 0, false},
                 .alignment = DEFAULT_ALIGNMENT,
-                .keys = at_map_new(cx),
-                .shapes = at_map_new(cx)};
-    bool fine = r.keys && r.shapes && read_file(&r);
+                .keys = at_map_new(cx)};
+    bool fine = r.keys && read_file(&r);
     at_map_free(r.keys);
-    at_map_free(r.shapes);
     if (fine) return file;
     at_weight_file_free(file);
     return NULL;

@@ -175,14 +175,16 @@ static at_layout_part *part_for(at_layout *layout, const at_component *c)
     return NULL;
 }
 
-/* A text encoder may bring the tokenizer that a single file has not. */
-static void take_missing_tokenizers(at_pipeline *p, at_layout *layout, const char *path)
+/* A lone text encoder may bring the tokenizer that a single file has not. */
+static void take_missing_tokenizer(at_pipeline *p, const at_component *encoder, at_layout *layout,
+                                   const char *path)
 {
-    for (int i = layout->networks; i < layout->count && at_ok(p->cx); i++) {
-        at_component *c = at_pipeline_component(p, layout->parts[i].name);
-        if (c && !c->weights && !at_folder_exists(c->folder))
-            take(p, c, &layout->parts[i], path, false);
-    }
+    if (!is_text_encoder(encoder->name) || layout->count == layout->networks) return;
+    char *name = at_format(p->cx, "tokenizer%s", encoder->name + strlen("text_encoder"));
+    at_component *c = name ? at_pipeline_component(p, name) : NULL;
+    if (c && !c->weights && !at_folder_exists(c->folder))
+        take(p, c, &layout->parts[layout->networks], path, false);
+    at_free(name);
 }
 
 static void take_file(at_pipeline *p, at_component *c, const char *path)
@@ -191,7 +193,7 @@ static void take_file(at_pipeline *p, at_component *c, const char *path)
     at_layout_part *part = layout ? part_for(layout, c) : NULL;
     if (part) {
         take(p, c, part, path, layout->networks == 1);
-        take_missing_tokenizers(p, layout, path);
+        take_missing_tokenizer(p, c, layout, path);
     } else if (layout)
         at_fail(p->cx, AT_ERROR_FORMAT, "%s: holds %s, and no %s for --%s", path, layout->family,
                 c->class_name ? c->class_name : c->name, at_parts_option(c->name));

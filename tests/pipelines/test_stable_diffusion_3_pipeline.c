@@ -1,6 +1,7 @@
 /* StableDiffusion3Pipeline against Diffusers': tiny random folders with three text encoders, with
    two, and with fewer, which the reference does not draw with. */
 #include "runs.h"
+#include "text/tokenizer.h"
 
 #define TINY AT_FIXTURES "/pipelines/sd3_tiny"
 
@@ -75,6 +76,32 @@ static void test_parts_from_lone_files(void **state)
     at_context_free(cx);
 }
 
+/* llama.cpp's file of T5 has sentencepiece's pieces as lists. */
+static void test_tokenizer_in_gguf(void **state)
+{
+    static const char text[] = "A red  heart, \xc3\x9c"
+                               "ber \xef\xac\x81nal 12\xc2\xbd \xf0\x9f\xa6\x8a";
+    (void)state;
+    at_context *cx = f32_context();
+    at_pipeline *p = at_pipeline_open_files(
+        cx, &(at_model_files){.model = SINGLE "sd3_bare.safetensors",
+                              .text_encoder_3 = AT_FIXTURES "/checkpoints/gguf/t5.gguf"});
+    assert_fine(cx);
+    at_tokenizer *theirs = at_tokenizer_open(cx, AT_FIXTURES "/tokenizers/folders/t5_old");
+    at_ids expected = {0}, ids = {0};
+    at_tokenizer_encode(cx, theirs, text, sizeof text - 1, NULL, &expected);
+    at_tokenizer_encode(cx, at_pipeline_tokenizer(p, "tokenizer_3"), text, sizeof text - 1, NULL,
+                        &ids);
+    assert_fine(cx);
+    assert_true(expected.count > 10);
+    assert_int_equal(ids.count, expected.count);
+    assert_memory_equal(ids.ids, expected.ids, ids.count * sizeof *ids.ids);
+    at_ids_free(&expected);
+    at_ids_free(&ids);
+    at_tokenizer_free(theirs);
+    at_context_free(cx);
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -123,6 +150,7 @@ int main(void)
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_parts_from_lone_files),
+        cmocka_unit_test(test_tokenizer_in_gguf),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

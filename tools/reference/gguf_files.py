@@ -3,8 +3,10 @@
 import numpy as np
 import torch
 from gguf import GGMLQuantizationType as Q, GGUFReader, GGUFWriter, quants
+from safetensors.torch import load_file
+from sentencepiece import sentencepiece_model_pb2
 
-from common import fresh_folder, report, save_tensors
+from common import FIXTURES, fresh_folder, report, save_tensors
 
 PLAIN = {"f32": np.float32, "f16": np.float16, "f64": np.float64, "i8": np.int8, "i16": np.int16, "i32": np.int32,
          "i64": np.int64}
@@ -77,9 +79,47 @@ def flattened(writer):
             "turned": same.reshape(4, 32)}
 
 
+LLAMA = [("shared", "token_embd"), ("encoder.final_layer_norm", "enc.output_norm"), ("encoder.block.", "enc.blk."),
+         (".layer.0.SelfAttention.relative_attention_bias", ".attn_rel_b"), (".layer.0.SelfAttention.", ".attn_"),
+         (".layer.0.layer_norm", ".attn_norm"), (".layer.1.layer_norm", ".ffn_norm"), (".layer.1.DenseReluDense.wi_0", ".ffn_gate"),
+         (".layer.1.DenseReluDense.wi_1", ".ffn_up"), (".layer.1.DenseReluDense.wi", ".ffn_up"),
+         (".layer.1.DenseReluDense.wo", ".ffn_down")]
+
+
+def llama_name(name):
+    for theirs, ours in LLAMA:
+        name = name.replace(theirs, ours)
+    return name
+
+
+def write_vocabulary(writer, path):
+    """sentencepiece's file, taken apart as llama.cpp's converter does; rows of the embedding without a piece are unused."""
+    model = sentencepiece_model_pb2.ModelProto.FromString(path.read_bytes())
+    pieces, spare = model.pieces, 100
+    writer.add_tokenizer_model("t5")
+    writer.add_token_list([p.piece.encode() for p in pieces] + [f"[PAD{i}]".encode() for i in range(spare)])
+    writer.add_token_scores([p.score for p in pieces] + [-10000.0] * spare)
+    writer.add_token_types([p.type for p in pieces] + [5] * spare)
+    writer.add_unk_token_id(model.trainer_spec.unk_id)
+    writer.add_eos_token_id(model.trainer_spec.eos_id)
+    writer.add_pad_token_id(model.trainer_spec.pad_id)
+    if model.normalizer_spec.precompiled_charsmap:
+        writer.add_precompiled_charsmap(model.normalizer_spec.precompiled_charsmap)
+
+
+def t5(writer):
+    """The third text encoder of sd3_tiny as llama.cpp has it, with another vocabulary."""
+    write_vocabulary(writer, FIXTURES / "tokenizers" / "folders" / "t5_old" / "spiece.model")
+    for name, value in load_file(FIXTURES / "pipelines" / "sd3_tiny" / "text_encoder_3" / "model.safetensors").items():
+        writer.add_tensor(llama_name(name), value.numpy().astype(np.float16 if value.ndim > 1 else np.float32))
+    return {}
+
+
+
 if __name__ == "__main__":
     folder = fresh_folder("checkpoints", "gguf")
-    for name, fill in {"all_types": every_type, "flattened": flattened}.items():
+    for name, fill in {"all_types": every_type, "flattened": flattened, "t5": t5}.items():
         expected = write(folder / f"{name}.gguf", fill)
-        save_tensors(folder / f"{name}.safetensors", {k: torch.from_numpy(v) for k, v in expected.items()})
+        if expected:
+            save_tensors(folder / f"{name}.safetensors", {k: torch.from_numpy(v) for k, v in expected.items()})
     report(folder)

@@ -31,6 +31,7 @@ from safetensors.torch import load_file, save_file
 from transformers import (CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer, T5Config, T5EncoderModel,
                           T5TokenizerFast)
 
+import gguf_files
 import heldout
 import heldout_loras
 import heldout_text_dits
@@ -41,11 +42,6 @@ from heldout_loras import ENCODERS
 
 SINGLE = {"text_encoder": "text_encoders.clip_l.transformer.", "text_encoder_2": "text_encoders.clip_g.transformer.",
           "text_encoder_3": "text_encoders.t5xxl.transformer."}
-LLAMA = [("shared", "token_embd"), ("encoder.final_layer_norm", "enc.output_norm"), ("encoder.block.", "enc.blk."),
-         (".layer.0.SelfAttention.relative_attention_bias", ".attn_rel_b"), (".layer.0.SelfAttention.", ".attn_"),
-         (".layer.0.layer_norm", ".attn_norm"), (".layer.1.layer_norm", ".ffn_norm"), (".layer.1.DenseReluDense.wi_0", ".ffn_gate"),
-         (".layer.1.DenseReluDense.wi_1", ".ffn_up"), (".layer.1.DenseReluDense.wi", ".ffn_up"),
-         (".layer.1.DenseReluDense.wo", ".ffn_down")]
 
 
 # ---- files
@@ -75,6 +71,9 @@ def single_file(r, parts, folder):
         if name not in parts:
             continue
         tensors = encoder_tensors(name, parts[name])
+        if name == "text_encoder_3" and r.random() < 0.4:  # its tokenizer lies inside
+            given += llama_t5(r, parts[name], tensors, folder)
+            continue
         tensors = scaled_f8(tensors) if name == "text_encoder_3" and r.random() < 0.6 else cast(tensors)
         own = {k: v for k, v in tensors.items() if not k.endswith("scale_weight") and k != "scaled_fp8"}
         values = {k: v.float() * tensors[k.removesuffix("weight") + "scale_weight"]
@@ -86,7 +85,8 @@ def single_file(r, parts, folder):
         else:
             together |= {SINGLE[name] + k: v for k, v in tensors.items()}
     save_file(model if alone else together, folder / "one.safetensors")
-    tokenizers = [n.replace("text_encoder", "tokenizer") for n in ENCODERS if n in parts]
+    tokenizers = [n.replace("text_encoder", "tokenizer") for n in ENCODERS
+                  if n in parts and folder / f"{n}.gguf" not in given]
     given += [x for n in tokenizers for x in (f"--{n.replace('_', '-')}", folder / n)]
     return ["-m", folder / "one.safetensors", *given]
 
@@ -110,9 +110,11 @@ def scaled_f8(tensors):
     return out
 
 
-def write_gguf(r, path, arch, tensors):
+def write_gguf(r, path, arch, tensors, vocabulary=None):
     """-> the values that the file means"""
     writer, values = gguf.GGUFWriter(path, arch), {}
+    if vocabulary:
+        gguf_files.write_vocabulary(writer, vocabulary)
     kinds = {Q.Q8_0: 32, Q.Q4_0: 32, Q.Q5_1: 32, Q.BF16: 1, Q.F16: 1}
     for name, tensor in tensors.items():
         data = tensor.float().contiguous().numpy()
@@ -129,10 +131,12 @@ def write_gguf(r, path, arch, tensors):
     return values
 
 
-def llama_name(name):
-    for theirs, ours in LLAMA:
-        name = name.replace(theirs, ours)
-    return name
+def llama_t5(r, part, tensors, folder):
+    names = {gguf_files.llama_name(k): k for k in tensors}
+    values = write_gguf(r, folder / "text_encoder_3.gguf", "t5encoder", {k: tensors[v] for k, v in names.items()},
+                        folder / "tokenizer_3" / "spiece.model")
+    part.load_state_dict({names[k]: v for k, v in values.items()}, strict=False)
+    return ["--text-encoder-3", folder / "text_encoder_3.gguf"]
 
 
 def gguf_files(r, parts, folder):
@@ -148,11 +152,9 @@ def gguf_files(r, parts, folder):
         if name in parts and r.random() < 0.8:
             tensors = encoder_tensors(name, parts[name])
             if name == "text_encoder_3" and r.random() < 0.7:
-                names = {llama_name(k): k for k in tensors}
-                values = write_gguf(r, folder / f"{name}.gguf", "t5encoder", {llama_name(k): v for k, v in tensors.items()})
-                values = {names[k]: v for k, v in values.items()}
-            else:
-                values = write_gguf(r, folder / f"{name}.gguf", "t5" if name == "text_encoder_3" else "clip", tensors)
+                given += llama_t5(r, parts[name], tensors, folder)
+                continue
+            values = write_gguf(r, folder / f"{name}.gguf", "t5" if name == "text_encoder_3" else "clip", tensors)
             parts[name].load_state_dict(rename_back(parts[name], values), strict=False)
             given += [f"--{name.replace('_', '-')}", folder / f"{name}.gguf"]
     return ["-m", folder, *given]
@@ -187,8 +189,9 @@ def random_model(r, seed, folder):
         tokenizers[f"tokenizer{name}"] = CLIPTokenizer.from_pretrained(folder / f"tokenizer{name}")
         parts[ENCODERS[i]] = random_clip(r, seed + i, i, words)
     pieces = tiny_tokenizers.t5(folder / "tokenizer_3", r.randrange(100, 200), 512, r.choice(["nmt_nfkc", "identity"]))
+    heldout.change_json(folder / "tokenizer_3" / "tokenizer_config.json", lambda c: c | {"extra_ids": 100})
     tokenizers["tokenizer_3"] = T5TokenizerFast.from_pretrained(folder / "tokenizer_3")
-    parts["text_encoder_3"] = random_t5(r, seed + 2, pieces)
+    parts["text_encoder_3"] = random_t5(r, seed + 2, pieces + 100)
     newer, heads, layers = r.random() < 0.6, r.randrange(1, 4), r.randrange(1, 5)
     head = 16 * r.randrange(1, 5) if newer else 64
     transformer = redraw(SD3Transformer2DModel(

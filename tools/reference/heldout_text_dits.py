@@ -216,7 +216,7 @@ def random_case(r, kind, pipe):
     case["lora"] = r.choice([0.0, 0.0, 0.0, 1.0, -0.6])
     if kind == "hunyuan":
         o["use_resolution_binning"] = False
-        if r.random() < 0.06:  # up to a size that it was trained on
+        if pipe.transformer.config.patch_size == 2 and r.random() < 0.06:  # up to a size that it was trained on
             o["use_resolution_binning"] = True
             case |= dict(width=16 * r.randrange(20, 100), height=16 * r.randrange(20, 100), steps=1, count=1, given=False)
         if r.random() < 0.4:

@@ -626,6 +626,8 @@ static const struct {
      "{\"tokenizer_class\":\"T5Tokenizer\",\"extra_ids\":0}"},
     {"text_encoders.spiece_model", "Gemma2Model", "tokenizer", "GemmaTokenizer",
      "{\"tokenizer_class\":\"GemmaTokenizer\",\"add_bos_token\":true}"},
+    {"spiece_model", "T5EncoderModel", "tokenizer_2", "T5Tokenizer",
+     "{\"tokenizer_class\":\"T5Tokenizer\"}"},
     {"spiece_model", "Gemma2Model", "tokenizer", "GemmaTokenizer",
      "{\"tokenizer_class\":\"GemmaTokenizer\",\"add_bos_token\":true}"},
 };
