@@ -81,8 +81,10 @@ static void bench_conv(at_bench *b, at_precision precision, const conv_case *c)
     at_conv_args args = arguments(c, precision);
     char name[96];
     name_case(name, sizeof name, c, precision);
-    /* the products of Winograd's points have no int8 */
-    if (precision == AT_PRECISION_INT8 && at_winograd_pays(b->cx, &args)) return;
+    /* where the products of Winograd's points have no int8 */
+    if (precision == AT_PRECISION_INT8 && at_winograd_pays(b->cx, &args) &&
+        at_winograd_gemm(b->cx, precision) != at_gemm_of(b->cx, precision))
+        return;
     if (!at_bench_wanted(name, b->only)) return;
     args.dtype = precision == AT_PRECISION_F32 ? AT_F32 : AT_BF16;
     const int *k = args.kernel;

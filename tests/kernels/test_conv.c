@@ -235,6 +235,31 @@ static void test_squares(void **state)
     at_context_free(cx);
 }
 
+/* Taps in a line with a stride of 1: fours of them and less, dilation, edges of any kind, lines of
+   several pictures, more channels than share a scale. */
+static void test_lines(void **state)
+{
+    (void)state;
+    static const int kernels[] = {3, 4, 7, 8, 11, 15}, dilations[] = {1, 3, 5, 2, 1, 4};
+    at_context *cx = at_context_new(&(at_context_options){.threads = 2});
+    EACH_PRECISION(p)
+    for (size_t i = 0; i < AT_COUNT(kernels); i++)
+        for (int kind = 0; kind < 3; kind++) {
+            at_conv_args a = plain;
+            int after[3] = {0};
+            a.batch = 1 + kind, a.size[2] = 700 + 13 * kind, a.size[1] = kind == 1 ? 2 : 1;
+            a.kernel[2] = kernels[i], a.dilation[2] = dilations[i], a.replicate[2] = kind == 1;
+            a.channels = kind == 2 ? 300 : 45, a.out_channels = kind == 2 ? 18 : 61;
+            a.before[2] = kind * kernels[i] / 2, after[2] = kernels[i] * dilations[i] / 2;
+            const at_gemm *g = cx->kernels->conv_parts ? at_gemm_of(cx, precisions[p]) : NULL;
+            assert_true(settle(&a, after));
+            a.precision = precisions[p];
+            if (g && g->bits >= 12) assert_true(at_winograd_pays(cx, &a));
+            check(cx, precisions[p], kind ? AT_F32 : AT_F16, a, after);
+        }
+    at_context_free(cx);
+}
+
 /* Few channels out: more lines than are done at once, uneven padding, dilation, one dimension. */
 static void test_few_outputs(void **state)
 {
@@ -388,10 +413,11 @@ int main(void)
 {
     AT_SKIP_WITHOUT_TABLE();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shapes),        cmocka_unit_test(test_random),
-        cmocka_unit_test(test_squares),       cmocka_unit_test(test_outliers),
-        cmocka_unit_test(test_few_outputs),   cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_weight_dtypes), cmocka_unit_test(test_special),
+        cmocka_unit_test(test_shapes),  cmocka_unit_test(test_random),
+        cmocka_unit_test(test_squares), cmocka_unit_test(test_outliers),
+        cmocka_unit_test(test_lines),   cmocka_unit_test(test_few_outputs),
+        cmocka_unit_test(test_threads), cmocka_unit_test(test_weight_dtypes),
+        cmocka_unit_test(test_special),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

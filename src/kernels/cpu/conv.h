@@ -4,17 +4,27 @@
 
 #include "kernels/cpu/gemm.h"
 
-/* Inner loops over adjacent f32 that the instruction sets differ in. Winograd's F(2x2, 3x3): from a
-   4x4 square of x and a 3x3 kernel, each to 16 points, products of which are added up over channels
-   and then give a 2x2 square of y (Lavin and Gray 2016). */
+/* A way to compute some pixels of y at once from the pixels that they see, with fewer products:
+   these pixels of x, and the taps, are turned to values at some points, products of which are added
+   up over channels and then turned to y (Winograd 1980, Lavin and Gray 2016). All over adjacent
+   f32. */
+typedef struct at_winograd_form {
+    int points, pixels, taps, outputs;
+    /* point[p * stride + c] of count channels of the pixels of x */
+    void (*x)(int64_t count, const float *const *pixel, float *point, int64_t stride);
+    /* the same of a kernel's taps */
+    void (*w)(int64_t count, const float *const *tap, float *point, int64_t stride);
+    /* outputs (NULL: not wanted) of count columns from the points; bias may be NULL */
+    void (*y)(int64_t count, const float *point, int64_t stride, const float *bias,
+              float *const *pixel);
+} at_winograd_form;
+
+enum { AT_WINOGRAD_MOST = 16 }; /* points and pixels */
+
+/* The inner loops that the instruction sets differ in. */
 typedef struct at_conv_parts {
-    /* point[p * stride + c] of count channels of the square's 16 pixels, line by line */
-    void (*winograd_x)(int64_t count, const float *const *pixel, float *point, int64_t stride);
-    /* the same of a kernel's 9 taps */
-    void (*winograd_w)(int64_t count, const float *const *tap, float *point, int64_t stride);
-    /* 4 pixels (NULL: not wanted) of count columns from 16 points; bias may be NULL */
-    void (*winograd_y)(int64_t count, const float *point, int64_t stride, const float *bias,
-                       float *const *pixel);
+    at_winograd_form square; /* F(2x2, 3x3): 2x2 pixels of y from 4x4 of x, line by line */
+    at_winograd_form line;   /* F(4, 4): 4 pixels of y in a line from 7 of x */
 
     /* y[c] = bias[c] (NULL: 0) + the sum over taps of pixel[t][c] * weight[t * count + c]; pixels
        that are NULL are zeros */
@@ -66,9 +76,14 @@ static inline const float *at_conv_weight(const at_context *cx, const at_conv_ar
 
 void at_packed_conv(at_context *cx, const at_conv_args *args);
 
-/* winograd.c: 3x3 with a stride of 1, one group; where it is less work than the nine taps. */
+/* winograd.c: 3x3, or some taps in a line, with a stride of 1, one group; where it is less work
+   than the taps. */
 bool at_winograd_pays(const at_context *cx, const at_conv_args *args);
 void at_winograd_conv(at_context *cx, const at_conv_args *args);
+
+/* What its points are multiplied by: 8 bits of them would be less exact than bf16, and hardly
+   faster. */
+const at_gemm *at_winograd_gemm(const at_context *cx, at_precision precision);
 
 /* conv_few.c: few channels out, a stride of 1, nothing along frames */
 bool at_few_outputs_pay(const at_context *cx, const at_conv_args *args);

@@ -36,6 +36,7 @@ typedef struct at_gemm {
     int rows, columns;  /* the register tile */
     int step;           /* words of k that a tile likes to have a multiple of */
     int group;          /* values in a word: 1, 2, 4 */
+    int bits;           /* that the precision keeps of a value, or of the largest of `scaled` */
     int block;          /* values of k in one block */
     int pass;           /* most values of k that a product sums in one go, whole blocks */
     int panels;         /* bytes of packed panels that a job may have, */
@@ -53,7 +54,7 @@ typedef struct at_gemm {
     void (*interleave)(int64_t count, const void *const *row, uint32_t *panel);
 
     /* panel[i][j] = the word of in[i * group ...][j]: `rows` rows of up to `columns` values, the
-       rest of the panel's columns 0 */
+       rest of the panel's columns 0; with the scales, where there are some. NULL: row by row */
     void (*column_words)(int64_t rows, int64_t columns, const float *in, int64_t stride,
                          uint32_t *panel);
 

@@ -216,6 +216,7 @@ static const at_gemm gemm = {
     .columns = COLUMNS,
     .step = 1,
     .group = 1,
+    .bits = 24,
     .block = 256,
     .pass = 256,
     .columns_of_job = 128,

@@ -210,6 +210,7 @@ const at_gemm at_gemm_avx512bf16 = {
     .columns = COLUMNS,
     .step = 1,
     .group = 2,
+    .bits = 8,
     .block = 1024,
     .pass = 1024,
     .columns_of_job = 128,

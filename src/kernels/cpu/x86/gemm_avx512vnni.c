@@ -116,6 +116,7 @@ const at_gemm at_gemm_avx512vnni = {
     .columns = COLUMNS,
     .step = 1,
     .group = 4,
+    .bits = 8,
     .block = AT_GEMM_VALUES,
     .pass = AT_GEMM_VALUES,
     .columns_of_job = 128,

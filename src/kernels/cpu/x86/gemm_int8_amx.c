@@ -144,6 +144,7 @@ const at_gemm at_gemm_amxint8 = {
     .columns = AT_TILE_COLUMNS,
     .step = AT_TILE_SIDE,
     .group = 4,
+    .bits = 8,
     .block = CHUNK,
     .pass = 3 * CHUNK,
     .panels = 700000,
