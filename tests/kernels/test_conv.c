@@ -240,16 +240,16 @@ static void test_squares(void **state)
 static void test_lines(void **state)
 {
     (void)state;
-    static const int kernels[] = {3, 4, 7, 8, 11, 15}, dilations[] = {1, 3, 5, 2, 1, 4};
+    static const int kernels[] = {3, 4, 7, 8, 11}, dilations[] = {1, 3, 5, 2, 4};
     at_context *cx = at_context_new(&(at_context_options){.threads = 2});
     EACH_PRECISION(p)
     for (size_t i = 0; i < AT_COUNT(kernels); i++)
         for (int kind = 0; kind < 3; kind++) {
             at_conv_args a = plain;
             int after[3] = {0};
-            a.batch = 1 + kind, a.size[2] = 700 + 13 * kind, a.size[1] = kind == 1 ? 2 : 1;
-            a.kernel[2] = kernels[i], a.dilation[2] = dilations[i], a.replicate[2] = kind == 1;
-            a.channels = kind == 2 ? 300 : 45, a.out_channels = kind == 2 ? 18 : 61;
+            a.batch = kind == 1 ? 2 : 1, a.size[2] = 600 + 13 * kind, a.replicate[2] = kind == 1;
+            a.kernel[2] = kernels[i], a.dilation[2] = dilations[i], a.size[1] = kind == 0 ? 2 : 1;
+            a.channels = kind == 2 ? 300 : 42, a.out_channels = kind == 2 ? 7 : 45;
             a.before[2] = kind * kernels[i] / 2, after[2] = kernels[i] * dilations[i] / 2;
             const at_gemm *g = cx->kernels->conv_parts ? at_gemm_of(cx, precisions[p]) : NULL;
             assert_true(settle(&a, after));
