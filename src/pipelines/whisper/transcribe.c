@@ -5,6 +5,7 @@
 #include "pipelines/whisper/gate.h"
 #include "pipelines/whisper/sound.h"
 #include "pipelines/whisper/words.h"
+#include "tensor/pool.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +32,7 @@ typedef struct job {
     at_sound *sound;
     made *out;
     at_generator random;
+    at_tensor *heard; /* the first window as the language was heard in it: encoded, or NULL */
     int language;
     int32_t start[4]; /* <|startoftranscript|>, language, task, <|notimestamps|> */
     int start_count;  /* without the last */
@@ -90,7 +92,12 @@ static at_tensor *encode(job *j, const int64_t *firsts, const int64_t *somes, in
     return encoded;
 }
 
-/* The language as given, or as heard in the first window, behind which there is silence. */
+static at_tensor *encode_window(job *j, int64_t first, int64_t frames)
+{
+    return encode(j, &first, &frames, 1);
+}
+
+/* The language as given, or as heard in the first window, as faster-whisper does. */
 static bool choose_language(job *j)
 {
     at_transcriber *m = j->model;
@@ -99,8 +106,9 @@ static bool choose_language(job *j)
     j->language = j->options.language ? at_transcriber_find_language(m, j->options.language) : -1;
     if (m->is_multilingual && !j->options.language) {
         at_scope scope = at_scope_begin(j->cx);
-        at_tensor *encoded = encode(j, (int64_t[]){0}, (int64_t[]){AT_WHISPER_WINDOW}, 1);
-        j->language = at_detect_language(m, encoded, &t->language_probability);
+        int64_t frames = AT_MIN(AT_WHISPER_WINDOW, at_sound_frames(j->sound));
+        j->heard = at_tensor_keep(encode_window(j, 0, frames));
+        j->language = at_detect_language(m, j->heard, &t->language_probability);
         at_scope_end(j->cx, scope, NULL);
     }
     bool known = m->is_multilingual && j->language >= 0;
@@ -320,7 +328,7 @@ static bool run_sequential(job *j)
         if (!at_gate_hears(j->cx, levels + seek, w.frames)) continue;
         at_scope scope = at_scope_begin(j->cx);
         at_decoded d = {0};
-        at_tensor *encoded = encode(j, &w.first, &w.frames, 1);
+        at_tensor *encoded = seek || !j->heard ? encode_window(j, seek, w.frames) : j->heard;
         double started = at_clock();
         if (decode_until_fine(j, encoded, true, 0, &d)) on = take_window(j, &w, encoded, &d);
         j->out->transcript.decode += at_clock() - started;
@@ -439,6 +447,7 @@ at_transcript *at_transcribe(at_transcriber *m, const char *path,
     if (options) j.options = *options;
     bool fine = run(&j, path);
     at_sound_close(j.sound);
+    at_tensor_release(m->cx, j.heard);
     at_ids_free(&j.history);
     at_ids_free(&j.hotwords);
     j.out->transcript.total = at_clock() - started;
