@@ -1,4 +1,5 @@
 #include "formats/audio.h"
+#include "base/file.h"
 #ifdef AT_HAVE_FFMPEG
 #include <errno.h>
 #include <libavcodec/avcodec.h>
@@ -25,7 +26,8 @@ struct at_audio {
     int from_rate, from_format;
     float *samples; /* resampled, not yet taken: from `taken` on */
     int64_t taken, ready, room;
-    bool drained, heard;
+    int64_t made, damaged, unreal; /* samples; packets passed over; values that are no numbers */
+    bool drained;
 };
 
 /* ---- the file */
@@ -122,7 +124,9 @@ at_audio *at_audio_open(at_context *cx, const char *path, int rate, int channels
     a->file = a->path ? fopen(path, "rb") : NULL;
     if (a->path && !a->file)
         at_fail(cx, AT_ERROR_FILE, "%s: cannot be opened (%s)", path, strerror(errno));
-    if (a->file && open_container(cx, a) && open_codec(cx, a)) return a;
+    else if (at_folder_exists(path))
+        at_fail(cx, AT_ERROR_FILE, "%s: is a folder, not a recording", path);
+    if (at_ok(cx) && a->file && open_container(cx, a) && open_codec(cx, a)) return a;
     at_audio_close(a);
     return NULL;
 }
@@ -175,21 +179,23 @@ static bool resample(at_context *cx, at_audio *a, const AVFrame *f)
         in[i] = f->extended_data[av_sample_fmt_is_planar(f->format) ? i : 0];
     int made = swr_convert(a->resampler, planes, most, f ? in : NULL, f ? f->nb_samples : 0);
     for (int64_t i = 0; i < (int64_t)made * a->channels; i++)
-        if (!isfinite(out[i])) out[i] = 0;
-    if (made > 0) a->ready += made;
-    a->heard |= made > 0;
+        if (!isfinite(out[i])) out[i] = 0, a->unreal++;
+    if (made > 0) a->ready += made, a->made += made;
     return true;
 }
 
 /* All frames that the codec has ready. */
 static bool receive(at_context *cx, at_audio *a)
 {
-    while (at_ok(cx) && avcodec_receive_frame(a->codec, a->frame) >= 0) {
+    int got = 0;
+    while (at_ok(cx) && (got = avcodec_receive_frame(a->codec, a->frame)) >= 0) {
         bool fine = resample(cx, a, a->frame);
         av_frame_unref(a->frame);
         if (!fine) return false;
     }
-    return at_ok(cx);
+    if (!at_ok(cx)) return false;
+    a->damaged += got != AVERROR(EAGAIN) && got != AVERROR_EOF;
+    return true;
 }
 
 /* Decodes one packet further; at the end, what codec and resampler still hold. */
@@ -199,12 +205,13 @@ static bool decode(at_context *cx, at_audio *a)
         a->drained = true;
         avcodec_send_packet(a->codec, NULL);
         if (!receive(cx, a) || !resample(cx, a, NULL)) return false;
-        if (!a->heard) return at_fail_false(cx, AT_ERROR_FORMAT, "%s: holds no sound", a->path);
+        if (!a->made) return at_fail_false(cx, AT_ERROR_FORMAT, "%s: holds no sound", a->path);
         return true;
     }
     bool ours = a->packet->stream_index == a->stream;
     int sent = ours ? avcodec_send_packet(a->codec, a->packet) : -1;
     av_packet_unref(a->packet);
+    a->damaged += ours && sent < 0;
     return sent < 0 ? at_ok(cx) : receive(cx, a);
 }
 
@@ -228,6 +235,22 @@ int64_t at_audio_read(at_context *cx, at_audio *a, float *out, int64_t count)
     return done;
 }
 
+void at_audio_report(at_context *cx, const at_audio *a)
+{
+    double seconds = (double)a->made / a->rate;
+    double promised = (double)a->container->duration / AV_TIME_BASE;
+    bool told = a->container->duration_estimation_method != AVFMT_DURATION_FROM_BITRATE;
+    if (a->damaged)
+        at_log(cx, AT_LOG_WARNING, "%s: damaged, and passed over: %lld parts", a->path,
+               (long long)a->damaged);
+    if (a->unreal)
+        at_log(cx, AT_LOG_WARNING, "%s: %lld samples are not numbers: silence in their place",
+               a->path, (long long)a->unreal);
+    if (told && promised > seconds + 1)
+        at_log(cx, AT_LOG_WARNING, "%s: %.1f seconds, where the file promises %.1f: cut off?",
+               a->path, seconds, promised);
+}
+
 #else
 
 at_audio *at_audio_open(at_context *cx, const char *path, int rate, int channels)
@@ -246,5 +269,10 @@ int64_t at_audio_read(at_context *cx, at_audio *audio, float *out, int64_t count
 {
     (void)cx, (void)audio, (void)out, (void)count;
     return -1;
+}
+
+void at_audio_report(at_context *cx, const at_audio *audio)
+{
+    (void)cx, (void)audio;
 }
 #endif

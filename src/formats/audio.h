@@ -17,4 +17,7 @@ void at_audio_close(at_audio *audio); /* NULL is fine */
    silence. */
 int64_t at_audio_read(at_context *cx, at_audio *audio, float *out, int64_t count);
 
+/* Warns of what was passed over so far, and, at the end, of a file that is shorter than it says. */
+void at_audio_report(at_context *cx, const at_audio *audio);
+
 #endif

@@ -121,6 +121,44 @@ static void test_not_a_number(void **state)
     assert_true(out[0] == 0.25f && out[1] == 0 && out[2] == 0 && out[3] == -0.5f);
 }
 
+static char said[300];
+
+static void hear(void *user, at_log_level level, const char *message)
+{
+    (void)user;
+    if (level == AT_LOG_WARNING) snprintf(said, sizeof said, "%s", message);
+}
+
+/* What is warned of when all of a file was read. */
+static const char *report_of(const char *name)
+{
+    static float out[MOST];
+    said[0] = 0;
+    at_context *cx = at_context_new(&(at_context_options){.log = hear});
+    at_audio *a = at_audio_open(cx, in_folder(name), RATE, 1);
+    assert_true(at_audio_read(cx, a, out, MOST) > 0);
+    at_audio_report(cx, a);
+    at_audio_close(a);
+    at_context_free(cx);
+    return said;
+}
+
+static void test_report(void **state)
+{
+    (void)state;
+    const float values[4] = {0.25f, NAN, INFINITY, -0.5f};
+    size_t size = header(RATE, 1, 4, true);
+    memcpy(bytes + 44, values, sizeof values);
+    put("nan.wav", size);
+    assert_non_null(strstr(report_of("nan.wav"), "nan.wav: 2 samples are not numbers"));
+    memset(bytes, 0, sizeof bytes);
+    size = header(RATE, 1, 5 * RATE, false);
+    put("whole.wav", size);
+    assert_string_equal(report_of("whole.wav"), "");
+    put("cut.wav", size / 2 + 1); /* within a sample */
+    assert_non_null(strstr(report_of("cut.wav"), "cut.wav: damaged"));
+}
+
 static void test_refuses(void **state)
 {
     (void)state;
@@ -131,6 +169,7 @@ static void test_refuses(void **state)
     put("text.wav", 3000);
     assert_int_equal(read_all("text.wav", RATE, out, 4, "text.wav"), -1);
     assert_int_equal(read_all("none.wav", RATE, out, 4, "cannot be opened"), -1);
+    assert_int_equal(read_all(".", RATE, out, 4, "is a folder"), -1);
     put("silent.wav", header(RATE, 1, 0, false));
     assert_int_equal(read_all("silent.wav", RATE, out, 4, "silent.wav"), -1);
     /* a play list names other files: they are not opened */
@@ -146,9 +185,8 @@ int main(void)
 {
     if (built_without()) return 77;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_samples),
-        cmocka_unit_test(test_resampled),
-        cmocka_unit_test(test_not_a_number),
+        cmocka_unit_test(test_samples),      cmocka_unit_test(test_resampled),
+        cmocka_unit_test(test_not_a_number), cmocka_unit_test(test_report),
         cmocka_unit_test(test_refuses),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

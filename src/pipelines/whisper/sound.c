@@ -120,6 +120,7 @@ static bool measure(at_context *cx, at_sound *s)
             levels[first + i] = level_of(block + i * s->bands, s->bands);
     }
     at_free(block);
+    if (fine) at_audio_report(cx, s->audio);
     return fine;
 }
 
