@@ -68,7 +68,7 @@ static bool is_digits(const char *word)
 /* ---- abbreviations */
 
 /* What must stand beside one so that it is one. */
-typedef enum place { ANYWHERE, STOPPED, BEFORE_NUMBER, BEFORE_NAME, BEHIND_NAME, MONTH } place;
+typedef enum place { ANYWHERE, STOPPED, BEFORE_NUMBER, BEFORE_NAME, BEHIND_NAME } place;
 
 static const struct {
     const char *text, *words;
@@ -133,18 +133,6 @@ static const struct {
                      {"Eq", "Equation", BEFORE_NUMBER},
                      {"ca", "circa", BEFORE_NUMBER},
                      {"c", "circa", BEFORE_NUMBER},
-                     {"Jan", "January", MONTH},
-                     {"Feb", "February", MONTH},
-                     {"Mar", "March", MONTH},
-                     {"Apr", "April", MONTH},
-                     {"Jun", "June", MONTH},
-                     {"Jul", "July", MONTH},
-                     {"Aug", "August", MONTH},
-                     {"Sep", "September", MONTH},
-                     {"Sept", "September", MONTH},
-                     {"Oct", "October", MONTH},
-                     {"Nov", "November", MONTH},
-                     {"Dec", "December", MONTH},
                      {"Mon", "Monday", STOPPED},
                      {"Tue", "Tuesday", STOPPED},
                      {"Tues", "Tuesday", STOPPED},
@@ -191,15 +179,25 @@ static bool fits(place where, bool stopped, const char *before, const char *next
         return name;
     case BEHIND_NAME:
         return !name && before && (is_capital(before) || isdigit((unsigned char)*before));
-    case MONTH:
-        return stopped || (next && isdigit((unsigned char)*next));
     }
     return false;
+}
+
+/* "Jan", "Sept": the month that is written shorter; NULL: none. */
+static const char *month_of(const char *word)
+{
+    size_t n = strlen(word);
+    for (const char *const *name = at_english_months; *name; name++)
+        if (n == (strcmp(word, "Sept") == 0 ? 4 : 3) && strncmp(*name, word, n) == 0 && (*name)[n])
+            return *name;
+    return NULL;
 }
 
 const char *at_english_abbreviation(const char *word, bool stopped, const char *before,
                                     const char *next)
 {
+    const char *month = month_of(word);
+    if (month) return stopped || (next && isdigit((unsigned char)*next)) ? month : NULL;
     for (size_t i = 0; i < AT_COUNT(abbreviations); i++)
         if (strcmp(word, abbreviations[i].text) == 0 &&
             fits(abbreviations[i].place, stopped, before, next))
@@ -310,15 +308,13 @@ static int64_t read_roman(forms *f, int64_t i)
 
 /* ---- dates */
 
+/* "May", "Jan", "Sept." */
 static bool is_month(const char *word)
 {
-    static const char *const names[] = {
-        "January",   "February", "March",    "April",    "May",  "June", "July", "August",
-        "September", "October",  "November", "December", "Jan",  "Feb",  "Mar",  "Apr",
-        "Jun",       "Jul",      "Aug",      "Sep",      "Sept", "Oct",  "Nov",  "Dec",
-        "Jan.",      "Feb.",     "Mar.",     "Apr.",     "Jun.", "Jul.", "Aug.", "Sep.",
-        "Sept.",     "Oct.",     "Nov.",     "Dec.",     NULL};
-    return at_is_listed(word, names);
+    char bare[16];
+    if (!word || at_is_listed(word, at_english_months)) return word;
+    snprintf(bare, sizeof bare, "%.*s", (int)strcspn(word, "."), word);
+    return month_of(bare) && strlen(word) <= strlen(bare) + 1;
 }
 
 static bool is_day(const char *word)

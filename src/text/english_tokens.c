@@ -7,11 +7,6 @@
 
 enum { MOST_DIGITS = 64, MOST_TOKEN = 100 };
 
-static void add(at_context *cx, at_text *out, const char *word)
-{
-    at_add_spoken(cx, out, word);
-}
-
 bool at_is_listed(const char *word, const char *const *list)
 {
     for (; word && *list; list++)
@@ -44,21 +39,21 @@ static size_t take_whole(const char *text, char out[MOST_DIGITS], size_t *count)
 
 static void add_decimals(at_context *cx, at_text *out, const char *text, size_t count)
 {
-    add(cx, out, "point");
+    at_add_spoken(cx, out, "point");
     at_add_digits(cx, out, text, count);
 }
 
 /* ---- dates and times */
 
-static const char *const months[] = {"January",   "February", "March",    "April",
-                                     "May",       "June",     "July",     "August",
-                                     "September", "October",  "November", "December"};
+const char *const at_english_months[] = {"January",  "February", "March",  "April",     "May",
+                                         "June",     "July",     "August", "September", "October",
+                                         "November", "December", NULL};
 
 static bool add_date(at_context *cx, at_text *out, int year, int month, int day)
 {
     char digits[12];
     if (month < 1 || month > 12 || day < 1 || day > 31) return false;
-    add(cx, out, months[month - 1]);
+    at_add_spoken(cx, out, at_english_months[month - 1]);
     snprintf(digits, sizeof digits, "%d", day);
     at_add_number(cx, out, digits, strlen(digits), AT_ORDINAL);
     snprintf(digits, sizeof digits, "%d", year);
@@ -104,15 +99,15 @@ static bool add_time(at_context *cx, at_text *out, const char *token)
     if (token[0] == '0' && hours == 2) token++, hours--;
     at_add_number(cx, out, token, hours, AT_CARDINAL);
     if (minutes[0] != '0' || minutes[1] != '0' || seconds) {
-        if (minutes[0] == '0') add(cx, out, "oh");
+        if (minutes[0] == '0') at_add_spoken(cx, out, "oh");
         bool oh = minutes[0] == '0';
         at_add_number(cx, out, minutes + oh, 2 - oh, AT_CARDINAL);
     } else if (!half) {
-        add(cx, out, atoi(token) <= 12 && atoi(token) > 0 ? "o'clock" : "hundred");
+        at_add_spoken(cx, out, atoi(token) <= 12 && atoi(token) > 0 ? "o'clock" : "hundred");
     }
     if (seconds)
         at_add_number(cx, out, end + 1 + (end[1] == '0'), 2 - (end[1] == '0'), AT_CARDINAL);
-    if (half) add(cx, out, half);
+    if (half) at_add_spoken(cx, out, half);
     return true;
 }
 
@@ -150,15 +145,15 @@ static void add_money(at_context *cx, at_text *out, size_t currency, const char 
         at_add_number(cx, out, whole, count, AT_CARDINAL);
         if (parts && !cents && (parts != 2 || strncmp(fraction, "00", 2)))
             add_decimals(cx, out, fraction, parts), one = false;
-        if (scale) add(cx, out, scale), one = false;
-        add(cx, out, one ? currencies[currency].one : currencies[currency].many);
+        if (scale) at_add_spoken(cx, out, scale), one = false;
+        at_add_spoken(cx, out, one ? currencies[currency].one : currencies[currency].many);
     }
     if (!cents) return;
-    if (!none) add(cx, out, "and");
+    if (!none) at_add_spoken(cx, out, "and");
     if (fraction[0] == '0') fraction++, parts--;
     at_add_number(cx, out, fraction, parts, AT_CARDINAL);
     bool penny = parts == 1 && fraction[0] == '1';
-    add(cx, out, penny ? currencies[currency].part : currencies[currency].parts);
+    at_add_spoken(cx, out, penny ? currencies[currency].part : currencies[currency].parts);
 }
 
 /* Which currency a token begins with, and how long its sign is; AT_COUNT(currencies): none. */
@@ -215,11 +210,11 @@ static bool add_amount(at_context *cx, at_text *out, const char *token)
     bool each = token[0] == '/' && isalpha((unsigned char)token[1]);
     for (const char *c = token + 1; each && *c; c++) each = isalpha((unsigned char)*c);
     if (*token && !each) return false;
-    if (minus) add(cx, out, "minus");
+    if (minus) at_add_spoken(cx, out, "minus");
     add_money(cx, out, currency, digits, count, fraction, parts, scale);
     if (!each) return true;
-    add(cx, out, "per");
-    if (!at_add_unit(cx, out, token + 1, true, false)) add(cx, out, token + 1);
+    at_add_spoken(cx, out, "per");
+    if (!at_add_unit(cx, out, token + 1, true, false)) at_add_spoken(cx, out, token + 1);
     return true;
 }
 
@@ -330,9 +325,9 @@ static bool add_simple_unit(at_context *cx, at_text *out, const char *sign, size
     if (power) size -= size > 2 && sign[size - 2] == '^' ? 2 : 1;
     int unit = unit_of(sign, size, apart || (power && !each));
     if (unit < 0) return false;
-    if (power && !each) add(cx, out, power == '2' ? "square" : "cubic");
-    add(cx, out, one ? units[unit].one : units[unit].many);
-    if (power && each) add(cx, out, power == '2' ? "squared" : "cubed");
+    if (power && !each) at_add_spoken(cx, out, power == '2' ? "square" : "cubic");
+    at_add_spoken(cx, out, one ? units[unit].one : units[unit].many);
+    if (power && each) at_add_spoken(cx, out, power == '2' ? "squared" : "cubed");
     return true;
 }
 
@@ -340,10 +335,10 @@ bool at_add_unit(at_context *cx, at_text *out, const char *sign, bool one, bool 
 {
     const char *slash = strchr(sign, '/'), *half = half_day(sign);
     size_t before = out->size, n = strlen(sign);
-    if (half) add(cx, out, half);
+    if (half) at_add_spoken(cx, out, half);
     if (half || !slash) return half || add_simple_unit(cx, out, sign, n, one, apart, false);
     if (add_simple_unit(cx, out, sign, (size_t)(slash - sign), one, apart, false)) {
-        add(cx, out, "per");
+        at_add_spoken(cx, out, "per");
         slash++;
         if (add_simple_unit(cx, out, slash, strlen(slash), true, false, true)) return true;
     }
@@ -376,7 +371,7 @@ static bool is_ordinal_end(const char *end)
 static bool add_version(at_context *cx, at_text *out, const char *end)
 {
     for (size_t n; end[0] == '.' && (n = digits_of(end + 1)) > 0; end += 1 + n) {
-        add(cx, out, "dot");
+        at_add_spoken(cx, out, "dot");
         at_add_number(cx, out, end + 1, n, AT_CARDINAL);
     }
     return !*end;
@@ -388,8 +383,9 @@ static bool add_plain(at_context *cx, at_text *out, const char *token)
     size_t count = 0, parts = 0;
     bool negative = token[0] == '-' || strncmp(token, "−", 3) == 0;
     if (negative) token += token[0] == '-' ? 1 : 3;
-    if (token[0] == '#' && isdigit((unsigned char)token[1])) add(cx, out, "number"), token++;
-    if (negative) add(cx, out, "minus");
+    if (token[0] == '#' && isdigit((unsigned char)token[1]))
+        at_add_spoken(cx, out, "number"), token++;
+    if (negative) at_add_spoken(cx, out, "minus");
     size_t whole = take_whole(token, digits, &count);
     const char *end = token + whole;
     if (!whole && token[0] != '.') return false;
@@ -440,9 +436,9 @@ static void add_part(at_context *cx, at_text *out, const char *digits, bool many
 {
     size_t n = digits_of(digits);
     if (n == 1 && digits[0] == '2') {
-        add(cx, out, many ? "halves" : "half");
+        at_add_spoken(cx, out, many ? "halves" : "half");
     } else if (n == 1 && digits[0] == '4') {
-        add(cx, out, many ? "quarters" : "quarter");
+        at_add_spoken(cx, out, many ? "quarters" : "quarter");
     } else {
         at_add_number(cx, out, digits, n, AT_ORDINAL);
         if (many) make_plural(cx, out);
@@ -465,7 +461,7 @@ bool at_add_spoken_fraction(at_context *cx, at_text *out, const char *token, boo
     }
     bool one = above == 1;
     if (mixed && one)
-        add(cx, out, second[0] == '8' || below == 11 || below == 18 ? "an" : "a");
+        at_add_spoken(cx, out, second[0] == '8' || below == 11 || below == 18 ? "an" : "a");
     else
         at_add_number(cx, out, token, first, AT_CARDINAL);
     add_part(cx, out, second, !one);
@@ -485,7 +481,7 @@ static bool add_range(at_context *cx, at_text *out, const char *token)
     const char *right = dash + 1;
     if (currency < AT_COUNT(currencies) && isdigit((unsigned char)*right)) { /* $10-15 */
         if (!add_plain(cx, out, left + sign)) return false;
-        add(cx, out, "to");
+        at_add_spoken(cx, out, "to");
         if (strlen(right) + sign >= sizeof left) return false;
         strcpy(left + sign, right);
         return add_amount(cx, out, left);
@@ -493,7 +489,7 @@ static bool add_range(at_context *cx, at_text *out, const char *token)
     if (!isdigit((unsigned char)*right) && currency_of(right, &sign) == AT_COUNT(currencies))
         return false;
     if (!add_time(cx, out, left) && !add_number(cx, out, left)) return false;
-    add(cx, out, "to");
+    at_add_spoken(cx, out, "to");
     return add_time(cx, out, right) || add_number(cx, out, right);
 }
 
@@ -509,7 +505,7 @@ static bool add_pair(at_context *cx, at_text *out, const char *token)
     if (inches) plain[--n] = 0;
     if (split_at(plain, '\'', &first, &second) && first < 3 && strlen(second) < 3) {
         at_add_number(cx, out, plain, first, AT_CARDINAL);
-        add(cx, out, "foot");
+        at_add_spoken(cx, out, "foot");
         at_add_number(cx, out, second, strlen(second), AT_CARDINAL);
         return true;
     }
@@ -523,7 +519,7 @@ static bool add_pair(at_context *cx, at_text *out, const char *token)
         between = times && first < 3 ? "times" : "by";
     if (!between || inches) return false;
     at_add_number(cx, out, plain, first, first == 4 ? AT_YEAR : AT_CARDINAL);
-    add(cx, out, between);
+    at_add_spoken(cx, out, between);
     n = strlen(second);
     at_add_number(cx, out, second, n, n == 4 ? AT_YEAR : AT_CARDINAL);
     return true;
@@ -537,10 +533,10 @@ static bool add_power(at_context *cx, at_text *out, const char *token)
     const char *power = token + n + 1;
     at_add_number(cx, out, token, n, AT_CARDINAL);
     if (strcmp(power, "2") == 0 || strcmp(power, "3") == 0) {
-        add(cx, out, *power == '2' ? "squared" : "cubed");
+        at_add_spoken(cx, out, *power == '2' ? "squared" : "cubed");
         return true;
     }
-    add(cx, out, "to the power of");
+    at_add_spoken(cx, out, "to the power of");
     return power[strspn(power, "-0123456789")] == 0 && add_plain(cx, out, power);
 }
 

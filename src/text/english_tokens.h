@@ -8,6 +8,9 @@
 /* Whether a word is in a list that NULL ends; no word is in none. */
 bool at_is_listed(const char *word, const char *const *list);
 
+/* twelve, and NULL */
+extern const char *const at_english_months[];
+
 /* "$5.20", "1,234", "-3.5", "21st", "1990s", "7:05", "2024-05-12", "5km", "3/4", "10-15", "4x4",
    "5'10\"": what is said for a token that begins with a digit, a sign or a currency; false where it
    is none of these. american: the order of 5/12/2024. */
