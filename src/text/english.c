@@ -329,9 +329,7 @@ static void say_word(const speaker *e, const char *word, const at_word_context *
     at_text_free(&said);
     if (out->count > 0) return;
     out->count = 0;
-    bool told = e->missed->data && strstr(e->missed->data, word);
-    if (!is_silent(word) && !told && e->missed->size < 400)
-        at_text_print(e->cx, e->missed, "%s%s", e->missed->size ? " " : "", word);
+    if (!is_silent(word)) at_note_missed(e->cx, e->missed, word);
 }
 
 /* ---- all */

@@ -191,8 +191,8 @@ size_t at_phonemize_part(at_context *cx, const at_phonemizer *p, const char *tex
             memcmp(valid.data + i, "\xef\xbf\xbd", AT_MIN(valid.size - i, 3)) == 0)
             memset(valid.data + i, ' ', valid.data[i] ? AT_MIN(valid.size - i, 3) : 1);
     bool english = strncmp(p->language, "en", 2) == 0;
-    bool fine = !valid.size ||
-                at_cut_speech(cx, valid.data, valid.size, at - line, p->lexicon, english, &pieces);
+    bool fine = !valid.size || at_cut_speech(cx, valid.data, valid.size, at - line, p->lexicon,
+                                             english, &pieces, &out->missed);
     if (fine && english) fine = at_english_forms(cx, &pieces, strcmp(p->language, "en-gb") != 0);
     if (fine) fine = p->lexicon ? by_lexicon(cx, p, &pieces, out) : by_espeak(cx, p, &pieces, out);
     at_speech_pieces_free(&pieces);

@@ -16,6 +16,7 @@ typedef struct cutter {
     bool english;
     const char *text, *end;
     at_speech_pieces *out;
+    at_text *missed;
 } cutter;
 
 void at_speech_pieces_free(at_speech_pieces *p)
@@ -27,6 +28,13 @@ void at_speech_pieces_free(at_speech_pieces *p)
     }
     at_free(p->items);
     *p = (at_speech_pieces){0};
+}
+
+void at_note_missed(at_context *cx, at_text *missed, const char *word)
+{
+    bool told = missed->data && strstr(missed->data, word);
+    if (!told && missed->size < 400)
+        at_text_print(cx, missed, "%s%s", missed->size ? " " : "", word);
 }
 
 static at_speech_piece *add(cutter *c, const char *text, size_t size, const char *phonemes)
@@ -173,6 +181,18 @@ static bool is_picture(int32_t code)
            (code >= 0xe000 && code < 0xf900) || code >= 0x1f000;
 }
 
+/* Whether there are more letters in a row than any word has, in a script that puts spaces between
+   words (those before Thai). */
+static bool is_endless(const char *text, size_t size)
+{
+    int letters = 0;
+    for (size_t i = 0, n; i < size && letters <= MOST_WORD; i += n) {
+        int32_t code = at_utf8_next(text + i, &n);
+        letters = code < 0xe00 && at_is_word(code) ? letters + 1 : 0;
+    }
+    return letters > MOST_WORD;
+}
+
 /* A word without marks, in the normal form: NFKC with ' for ’ and - for every hyphen. */
 static void add_plain_word(cutter *c, const char *text, size_t size)
 {
@@ -191,7 +211,15 @@ static void add_plain_word(cutter *c, const char *text, size_t size)
             at_text_add(c->cx, &whole, plain.data + i, n);
         i += n;
     }
-    for (size_t i = 0, n; i < whole.size; i += n) { /* nobody says longer words */
+    bool endless = is_endless(whole.data, whole.size);
+    if (endless) {
+        int shown = 20;
+        while ((whole.data[shown] & 0xc0) == 0x80) shown--;
+        char *begins = at_format(c->cx, "%.*s...", shown, whole.data);
+        if (begins) at_note_missed(c->cx, c->missed, begins);
+        at_free(begins);
+    }
+    for (size_t i = 0, n; i < whole.size && !endless; i += n) {
         n = AT_MIN(whole.size - i, MOST_WORD);
         while (i + n < whole.size && (whole.data[i + n] & 0xc0) == 0x80) n--;
         add(c, whole.data + i, n, NULL);
@@ -405,9 +433,9 @@ static const char *skip_blank(cutter *c, const char *at, size_t column)
 }
 
 bool at_cut_speech(at_context *cx, const char *text, size_t size, size_t column,
-                   const at_lexicon *lexicon, bool english, at_speech_pieces *out)
+                   const at_lexicon *lexicon, bool english, at_speech_pieces *out, at_text *missed)
 {
-    cutter c = {cx, lexicon, english, text, text + size, out};
+    cutter c = {cx, lexicon, english, text, text + size, out, missed};
     const char *at = text, *line = text;
     size_t width;
     while (at < c.end && at_ok(cx)) {

@@ -26,9 +26,12 @@ typedef struct at_speech_pieces {
 
 /* Cuts valid UTF-8. column: of its first byte in its line. lexicon: whose words may end in a full
    stop, or NULL. english: addresses, fractions, powers and abbreviations are kept whole, for
-   at_english_forms. */
+   at_english_forms. missed: gets the beginnings of words of more than 100 letters, which nobody
+   says. */
 bool at_cut_speech(at_context *cx, const char *text, size_t size, size_t column,
-                   const at_lexicon *lexicon, bool english, at_speech_pieces *out);
+                   const at_lexicon *lexicon, bool english, at_speech_pieces *out, at_text *missed);
+/* A word more that is not said, once. */
+void at_note_missed(at_context *cx, at_text *missed, const char *word);
 void at_speech_pieces_free(at_speech_pieces *pieces);
 
 /* What one word means where it is written shorter than said ("vs", "St"), or NULL. stopped: there

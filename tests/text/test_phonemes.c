@@ -139,9 +139,11 @@ static void test_tokens(void **state)
 static void words_of(const char *text, bool american, char out[2048])
 {
     at_speech_pieces pieces = {0};
+    at_text missed = {0};
     at_lexicon *lexicon = at_lexicon_open(cx, AT_FIXTURES "/phonemes/lexicon/en-us.txt", false);
     out[0] = 0;
-    assert_true(at_cut_speech(cx, text, strlen(text), 0, lexicon, true, &pieces));
+    assert_true(at_cut_speech(cx, text, strlen(text), 0, lexicon, true, &pieces, &missed));
+    assert_int_equal(missed.size, 0);
     assert_true(at_english_forms(cx, &pieces, american));
     for (int64_t i = 0; i < pieces.count; i++) {
         const at_speech_piece *p = &pieces.items[i];
@@ -357,6 +359,36 @@ static void test_hostile_texts(void **state)
     at_phonemizer_free(p);
 }
 
+/* No word is as long as a file that was pasted: its beginning is told. */
+static void test_endless_words(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *letter, *told;
+        int count;
+        bool said;
+    } words[] = {
+        {"a", "aaaaaaaaaaaaaaaaaaaa...", 3000, false},
+        {"1", "11111111111111111111...", 3000, false},
+        {"\u044b", "\u044b\u044b\u044b\u044b\u044b\u044b\u044b\u044b\u044b\u044b...", 101, false},
+        {"a", NULL, 100, true},
+        {"a-", NULL, 200, true}};
+    at_phonemizer *p = at_phonemizer_open(cx, AT_FIXTURES "/phonemes", "en-us");
+    for (size_t i = 0; i < AT_COUNT(words); i++) {
+        at_text text = {0};
+        at_utterance u = {0};
+        for (int k = 0; k < words[i].count; k++)
+            at_text_add(cx, &text, words[i].letter, strlen(words[i].letter));
+        warning[0] = 0;
+        assert_true(at_phonemize(cx, p, text.data, text.size, &u));
+        assert_true((u.count > 0) == words[i].said);
+        if (words[i].told) assert_non_null(strstr(warning, words[i].told));
+        at_utterance_free(&u);
+        at_text_free(&text);
+    }
+    at_phonemizer_free(p);
+}
+
 static void keep_warning(void *user, at_log_level level, const char *text)
 {
     (void)user;
@@ -380,11 +412,17 @@ static int stop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_words),           cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_tokens),          cmocka_unit_test(test_forms),
-        cmocka_unit_test(test_texts),           cmocka_unit_test(test_full_stops),
-        cmocka_unit_test(test_other_languages), cmocka_unit_test(test_hostile_texts),
-        cmocka_unit_test(test_long_texts),      cmocka_unit_test(test_voices_by_language),
+        cmocka_unit_test(test_words),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_full_stops),
+        cmocka_unit_test(test_other_languages),
+        cmocka_unit_test(test_hostile_texts),
+        cmocka_unit_test(test_endless_words),
+        cmocka_unit_test(test_long_texts),
+        cmocka_unit_test(test_voices_by_language),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
