@@ -67,14 +67,20 @@ static int sequence_at(const unsigned char *t, size_t size)
     return need + 1;
 }
 
-bool at_utf8_valid(const char *text, size_t size)
+size_t at_utf8_invalid(const char *text, size_t size)
 {
+    size_t bytes = 0;
     for (size_t i = 0; i < size;) {
         int n = sequence_at((const unsigned char *)text + i, size - i);
-        if (n < 0) return false;
-        i += (size_t)n;
+        if (n < 0) bytes += (size_t)-n;
+        i += (size_t)abs(n);
     }
-    return true;
+    return bytes;
+}
+
+bool at_utf8_valid(const char *text, size_t size)
+{
+    return at_utf8_invalid(text, size) == 0;
 }
 
 void at_utf8_repair(at_context *cx, const char *text, size_t size, at_text *out)

@@ -15,7 +15,8 @@ size_t at_utf8_size(unsigned char first);
 size_t at_utf8_last(const char *text, size_t size);
 
 void at_utf8_add(at_context *cx, at_text *text, int32_t character);
-size_t at_utf8_count(const char *text, size_t size); /* characters */
+size_t at_utf8_count(const char *text, size_t size);   /* characters */
+size_t at_utf8_invalid(const char *text, size_t size); /* bytes that are no UTF-8 */
 bool at_utf8_valid(const char *text, size_t size);
 
 /* A valid copy: each maximal invalid part becomes one U+FFFD (Unicode 3.9, as Python replaces). */

@@ -158,7 +158,10 @@ static void test_what_cannot_be_said(void **state)
     at_error_clear(cx);
     assert_false(
         at_speak(s, &(at_speak_options){.text = "na\xff", .voice = "one", .phonemes = true}, NULL));
-    assert_non_null(strstr(at_error_text(cx), "UTF-8"));
+    assert_non_null(strstr(at_error_text(cx), "UTF-8 (1 bytes of 3"));
+    at_error_clear(cx);
+    assert_false(at_speak(s, &(at_speak_options){.text = "caf\xe9", .voice = "one"}, NULL));
+    assert_non_null(strstr(at_error_text(cx), "UTF-8 (1 bytes of 4"));
     at_error_clear(cx);
     said(s, "na ʃa.", "one", 1, 0);
     assert_non_null(strstr(warning, "ʃ"));

@@ -69,15 +69,19 @@ static size_t split_phonemes(at_context *cx, const char *text, size_t n, size_t 
     return at_ok(cx) ? at : 0;
 }
 
+/* A few bytes that are no UTF-8 are left out; with more of them it is another encoding, or no text.
+ */
 static bool begin_text(job *j)
 {
     at_context *cx = j->speaker->cx;
     const at_speak_options *o = j->options;
     j->size = strlen(o->text);
-    if (!o->phonemes)
-        j->phonemizer = at_phonemizer_open(cx, j->speaker->folder, language_of(o));
-    else if (!at_utf8_valid(o->text, j->size))
-        at_fail(cx, AT_ERROR_ARGUMENT, "the phonemes are not UTF-8");
+    size_t invalid = at_utf8_invalid(o->text, j->size);
+    if (invalid > (o->phonemes ? 0 : j->size / 8))
+        return at_fail_false(cx, AT_ERROR_ARGUMENT,
+                             "the text is not UTF-8 (%zu bytes of %zu are none)", invalid, j->size);
+    if (invalid) at_log(cx, AT_LOG_WARNING, "%zu bytes are no UTF-8 and not spoken", invalid);
+    if (!o->phonemes) j->phonemizer = at_phonemizer_open(cx, j->speaker->folder, language_of(o));
     return at_ok(cx);
 }
 
