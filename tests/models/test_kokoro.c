@@ -24,7 +24,7 @@ static void says_the_same(const char *name)
     network n = network_open(name, "io");
     at_context *cx = n.cx;
     at_tensor *ids = fixture(cx, n.io, "input.ids"), *style = fixture(cx, n.io, "input.style");
-    at_kokoro_plan plan = at_kokoro_plan_of(cx, n.module, ids, style, number_of(&n, "speed"));
+    at_kokoro_plan plan = at_kokoro_plan_of(cx, n.module, ids, style, number_of(&n, "speed"), 0);
     assert_parity(cx, plan.predicted, fixture(cx, n.io, "output.predicted"), 1e-4);
     assert_parity(cx, at_cast(cx, plan.durations, AT_F32),
                   at_cast(cx, fixture(cx, n.io, "output.durations"), AT_F32), 0);
@@ -154,8 +154,27 @@ static void test_too_many_tokens(void **state)
     assert_int_equal(info.longest, 24);
     at_tensor *ids = at_zeros(n.cx, AT_I32, 2, (int64_t[]){1, info.longest + 1});
     at_tensor *style = at_zeros(n.cx, AT_F32, 2, (int64_t[]){1, info.style});
-    assert_null(at_kokoro_plan_of(n.cx, n.module, ids, style, 1).asr);
+    assert_null(at_kokoro_plan_of(n.cx, n.module, ids, style, 1, 0).asr);
     assert_non_null(strstr(at_error_text(n.cx), "at most 24"));
+    network_close(n);
+}
+
+/* The silence at the end is cut, and nothing else. */
+static void test_end(void **state)
+{
+    (void)state;
+    network n = network_open("kokoro_tiny", "io");
+    at_context *cx = n.cx;
+    at_tensor *ids = fixture(cx, n.io, "input.ids"), *style = fixture(cx, n.io, "input.style");
+    at_kokoro_plan whole = at_kokoro_plan_of(cx, n.module, ids, style, 0.1, 0);
+    at_kokoro_plan cut = at_kokoro_plan_of(cx, n.module, ids, style, 0.1, 2);
+    assert_fine(cx);
+    const int32_t *a = whole.durations->data, *b = cut.durations->data;
+    int64_t last = at_dim(ids, 1) - 1;
+    assert_true(a[last] > 2);
+    assert_int_equal(b[last], 2);
+    assert_memory_equal(a, b, (size_t)last * sizeof *a);
+    assert_int_equal(at_dim(cut.asr, 1), at_dim(whole.asr, 1) - (a[last] - 2));
     network_close(n);
 }
 
@@ -179,9 +198,13 @@ static void test_what_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_as_published),    cmocka_unit_test(test_three_stages_in_f16),
-        cmocka_unit_test(test_source),          cmocka_unit_test(test_real_weights),
-        cmocka_unit_test(test_too_many_tokens), cmocka_unit_test(test_what_is_refused),
+        cmocka_unit_test(test_as_published),
+        cmocka_unit_test(test_three_stages_in_f16),
+        cmocka_unit_test(test_source),
+        cmocka_unit_test(test_real_weights),
+        cmocka_unit_test(test_end),
+        cmocka_unit_test(test_too_many_tokens),
+        cmocka_unit_test(test_what_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -73,6 +73,27 @@ static void test_chunks(void **state)
     at_context_free(cx);
 }
 
+/* Where a sentence is cut within its words there is no pause. */
+static void test_cuts(void **state)
+{
+    (void)state;
+    at_context *cx = at_context_new(NULL);
+    at_utterance u = {0};
+    static const char *const words[] = {"tapa", "tipo", "tupe", "mano", "sapa",
+                                        ",",    "nani", "moto", "."};
+    for (size_t i = 0; i < AT_COUNT(words); i++)
+        at_utterance_add(cx, &u, at_copy_text(cx, ""), at_copy_text(cx, words[i]), true, false);
+    at_chunk chunk;
+    assert_true(at_next_chunk(&u, 0, 10, 12, false, &chunk));
+    assert_true(chunk.end == 2 && chunk.broken);
+    assert_true(at_next_chunk(&u, 2, 10, 18, false, &chunk));
+    assert_true(chunk.end == 6 && !chunk.broken);
+    assert_true(at_next_chunk(&u, 6, 10, 18, false, &chunk));
+    assert_true(chunk.end == 9 && !chunk.broken);
+    at_utterance_free(&u);
+    at_context_free(cx);
+}
+
 static void test_voices(void **state)
 {
     (void)state;
@@ -264,9 +285,13 @@ static int stop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_chunks),          cmocka_unit_test(test_voices),
-        cmocka_unit_test(test_voice_files),     cmocka_unit_test(test_what_cannot_be_said),
-        cmocka_unit_test(test_files),           cmocka_unit_test(test_long_texts),
+        cmocka_unit_test(test_chunks),
+        cmocka_unit_test(test_cuts),
+        cmocka_unit_test(test_voices),
+        cmocka_unit_test(test_voice_files),
+        cmocka_unit_test(test_what_cannot_be_said),
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_long_texts),
         cmocka_unit_test(test_damaged_weights),
     };
     return cmocka_run_group_tests(tests, start, stop);

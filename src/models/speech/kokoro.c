@@ -27,7 +27,8 @@ static at_precision begin_stage(at_context *cx, bool sound)
 }
 
 /* Whole frames, at least one a token: i32 [N]; their sum in *frames. */
-static at_tensor *whole_frames(at_context *cx, at_tensor *predicted, double speed, int64_t *frames)
+static at_tensor *whole_frames(at_context *cx, at_tensor *predicted, double speed, int32_t end,
+                               int64_t *frames)
 {
     int64_t n = at_dim(predicted, 0);
     at_tensor *out = at_new(cx, AT_I32, n);
@@ -35,6 +36,7 @@ static at_tensor *whole_frames(at_context *cx, at_tensor *predicted, double spee
     for (int64_t i = 0; out && predicted && i < n; i++) {
         float value = ((const float *)predicted->data)[i] / (float)speed;
         int32_t whole = value >= 1 ? (int32_t)AT_MIN(nearbyintf(value), 1e6f) : 1;
+        if (end && i == n - 1) whole = AT_MIN(whole, end);
         ((int32_t *)out->data)[i] = whole;
         *frames += whole;
     }
@@ -52,7 +54,7 @@ static at_tensor *stretch(at_context *cx, at_tensor *x, const at_tensor *duratio
 }
 
 at_kokoro_plan at_kokoro_plan_of(at_context *cx, const at_module *module, at_tensor *ids,
-                                 at_tensor *style, double speed)
+                                 at_tensor *style, double speed, int32_t end)
 {
     const at_kokoro *m = (const at_kokoro *)module;
     at_kokoro_plan out = {0};
@@ -69,7 +71,7 @@ at_kokoro_plan at_kokoro_plan_of(at_context *cx, const at_module *module, at_ten
     at_tensor *x = at_project(cx, &m->bert_encoder, at_albert_forward(cx, &m->bert, ids));
     at_tensor *d = at_encode_durations(cx, &m->predictor, x, prosody); /* [1,N,width+style] */
     out.predicted = at_predict_durations(cx, &m->predictor, d);
-    out.durations = whole_frames(cx, out.predicted, speed, &frames);
+    out.durations = whole_frames(cx, out.predicted, speed, end, &frames);
     at_pair curves =
         at_predict_curves(cx, &m->predictor, stretch(cx, d, out.durations, frames), prosody);
     out.pitch = curves.first;

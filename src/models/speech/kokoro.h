@@ -40,9 +40,10 @@ typedef struct at_kokoro_plan {
     at_tensor *pitch, *loudness; /* [1,2*F,1] */
 } at_kokoro_plan;
 
-/* ids i32 [1,N], 0 first and last; style [1,S]; speed: 2 is twice as fast. */
+/* ids i32 [1,N], 0 first and last; style [1,S]; speed: 2 is twice as fast. end: frames that the
+   last one, which is silence, lasts at most; 0: as long as it would. */
 at_kokoro_plan at_kokoro_plan_of(at_context *cx, const at_module *module, at_tensor *ids,
-                                 at_tensor *style, double speed);
+                                 at_tensor *style, double speed, int32_t end);
 
 /* -> samples [F*frame] of 24 kHz, about -1 to 1. random: torch's generator, drawn from as the
    reference does. */

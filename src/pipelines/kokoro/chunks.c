@@ -85,6 +85,8 @@ bool at_next_chunk(const at_utterance *u, int64_t begin, int64_t target, int64_t
         symbols += more;
         end = next;
     }
-    *out = (at_chunk){begin, end};
+    bool broken = end < u->count && !u->items[end - 1].paragraph &&
+                  !is_mark(&u->items[end - 1], ".!?…;:,—)”");
+    *out = (at_chunk){begin, end, broken};
     return true;
 }

@@ -6,6 +6,7 @@
 
 enum { FIRST_TARGET = 24, TARGET = 160 }; /* symbols in a chunk */
 enum { AHEAD = 600 };                     /* words and marks, more than a chunk has */
+enum { SILENCE = 2 };                     /* frames where a sentence is cut between words */
 
 typedef struct job {
     at_speaker *speaker;
@@ -170,7 +171,8 @@ static bool say(job *j, const at_utterance *u, at_chunk chunk)
     if (ids) {
         at_tensor *style = at_voice_style(cx, j->voice, at_dim(ids, 1) - 2);
         double speed = j->options->speed > 0 ? j->options->speed : 1;
-        at_kokoro_plan plan = at_kokoro_plan_of(cx, s->module, ids, style, speed);
+        at_kokoro_plan plan =
+            at_kokoro_plan_of(cx, s->module, ids, style, speed, chunk.broken ? SILENCE : 0);
         at_tensor *sound = at_kokoro_say(cx, s->module, &plan, style, &j->random);
         if (at_ok(cx) && sound && !(at_is_finite(plan.predicted) && at_is_finite(sound)))
             at_fail(cx, AT_ERROR_FORMAT, "%s: the model gives no numbers (its weights are damaged)",

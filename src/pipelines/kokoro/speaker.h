@@ -35,6 +35,7 @@ at_tensor *at_voice_style(at_context *cx, const at_voice *voice, int64_t symbols
 /* ---- chunks.c: what is said at once */
 typedef struct at_chunk {
     int64_t begin, end; /* of an utterance's items */
+    bool broken;        /* its sentence goes on, and no mark is where it was cut */
 } at_chunk;
 
 /* The next chunk from item `begin` on: sentences up to about `target` symbols, never more than
