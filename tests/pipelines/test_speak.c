@@ -84,7 +84,7 @@ static void test_cuts(void **state)
     for (size_t i = 0; i < AT_COUNT(words); i++)
         at_utterance_add(cx, &u, at_copy_text(cx, ""), at_copy_text(cx, words[i]), true, false);
     at_chunk chunk;
-    assert_true(at_next_chunk(&u, 0, 10, 12, false, &chunk));
+    assert_true(at_next_chunk(&u, 0, 100, 12, false, &chunk));
     assert_true(chunk.end == 2 && chunk.broken);
     assert_true(at_next_chunk(&u, 2, 10, 18, false, &chunk));
     assert_true(chunk.end == 6 && !chunk.broken);

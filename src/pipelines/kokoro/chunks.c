@@ -70,6 +70,7 @@ bool at_next_chunk(const at_utterance *u, int64_t begin, int64_t target, int64_t
                    at_chunk *out)
 {
     if (begin >= u->count) return false;
+    target = AT_MIN(target, most);
     int64_t symbols, end = sentence_end(u, begin, most, &symbols);
     if (first && symbols > target) {
         int64_t at = cut(u, begin, end, target, true);
