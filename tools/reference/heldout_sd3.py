@@ -21,8 +21,8 @@ from pathlib import Path
 import gguf
 import numpy as np
 import torch
-from diffusers import (AutoencoderKL, FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel,
-                       StableDiffusion3Img2ImgPipeline, StableDiffusion3InpaintPipeline, StableDiffusion3Pipeline)
+from diffusers import (AutoencoderKL, FlowMatchEulerDiscreteScheduler, FlowMatchHeunDiscreteScheduler,
+                       SD3Transformer2DModel, StableDiffusion3Img2ImgPipeline, StableDiffusion3InpaintPipeline, StableDiffusion3Pipeline)
 from diffusers.models.autoencoders import vae
 from diffusers.utils import torch_utils
 from gguf import GGMLQuantizationType as Q
@@ -52,7 +52,7 @@ def encoder_tensors(name, part):
     return {k: v for k, v in part.state_dict().items() if k != "encoder.embed_tokens.weight"}
 
 
-def single_file(r, parts, folder):
+def as_single_file(r, parts, folder):
     """All in one, or the transformer alone beside its parts. -> what the command says"""
     alone, together, given = r.random() < 0.4, {}, []
     kind = r.choice([torch.float16, torch.float32, torch.bfloat16])
@@ -139,7 +139,7 @@ def llama_t5(r, part, tensors, folder):
     return ["--text-encoder-3", folder / "text_encoder_3.gguf"]
 
 
-def gguf_files(r, parts, folder):
+def as_gguf(r, parts, folder):
     """Files in the place of a folder's transformer and text encoders."""
     given = []
     names, state = heldout_loras.original_names(parts["transformer"]), parts["transformer"].state_dict()
@@ -227,7 +227,7 @@ def build(r, seed, folder):
     drop = {x: [None, None] for n in missing for x in (n, n.replace("text_encoder", "tokenizer"))}
     heldout.change_json(folder / "model_index.json", lambda c: c | drop)
     pipe.set_progress_bar_config(disable=True)
-    given = {"folder": lambda *_: ["-m", folder], "gguf": gguf_files, "single": single_file}[form](r, kept, folder)
+    given = {"folder": lambda *_: ["-m", folder], "gguf": as_gguf, "single": as_single_file}[form](r, kept, folder)
     return pipe, parts, missing, given, f"{form}, without {missing or 'nothing'}, {' '.join(names)}"
 
 
@@ -262,6 +262,8 @@ def random_case(r, pipe):
                      same_size=r.random() < 0.7)
     case["options"].setdefault("max_sequence_length", r.choice([16, 100]))  # fixed, so that runs are short
     case["lora"] = r.choice([0.0, 0.0, 1.0, 0.7, -0.5])
+    if not pipe.scheduler.config.use_dynamic_shifting and r.random() < 0.3:  # the only other one that can start amid its steps
+        case["sampler"] = "heun"
     return case
 
 
@@ -269,6 +271,8 @@ def reference(pipe, case, work):
     mode = {"text": StableDiffusion3Pipeline, "init": StableDiffusion3Img2ImgPipeline, "mask": StableDiffusion3InpaintPipeline}
     other = mode[case["mode"]](**pipe.components)
     other.set_progress_bar_config(disable=True)
+    if "sampler" in case:
+        other.scheduler = FlowMatchHeunDiscreteScheduler.from_config(pipe.scheduler.config)
     leave_out(other, case["missing"])
     passed = dict(prompt=case["prompt"], width=case["width"], height=case["height"], num_inference_steps=case["steps"],
                   guidance_scale=case["guidance"], num_images_per_prompt=case["count"], **case["options"],
