@@ -197,6 +197,35 @@ static at_layout *changed(at_context *cx, const char *file, const char *name, at
     return open_layout(cx, out);
 }
 
+/* Diffusers' own names, some of which several classes have. */
+static void knows_lone_networks(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"flux_single_only", "FluxTransformer2DModel"},
+        {"flux_double_only", "FluxTransformer2DModel"},
+        {"sd3_medium", "SD3Transformer2DModel"},
+        {"sd3_dual_norm", "SD3Transformer2DModel"},
+        {"auraflow_joint_only", "AuraFlowTransformer2DModel"},
+        {"auraflow_single_only", "AuraFlowTransformer2DModel"},
+        {"lumina2_refiners_only", "Lumina2Transformer2DModel"},
+        {"lumina2_uneven", "Lumina2Transformer2DModel"},
+        {"hunyuan_geglu", "HunyuanDiT2DModel"},
+        {"unet_xl", "UNet2DConditionModel"},
+    };
+    at_context *cx = at_context_new(NULL);
+    for (size_t i = 0; i < AT_COUNT(cases); i++) {
+        char path[512];
+        snprintf(path, sizeof path, AT_FIXTURES "/networks/%s/diffusion_pytorch_model.safetensors",
+                 cases[i][0]);
+        at_layout *layout = open_layout(cx, path);
+        if (!layout) fail_msg("%s: not recognised", cases[i][0]);
+        assert_string_equal(layout->parts[0].class_name, cases[i][1]);
+        at_layout_free(layout);
+    }
+    at_context_free(cx);
+}
+
 static void knows_what_is_said(void **state)
 {
     (void)state;
@@ -325,6 +354,7 @@ int main(void)
         cmocka_unit_test(maps_without_copies),
         cmocka_unit_test(knows_families),
         cmocka_unit_test(knows_what_is_said),
+        cmocka_unit_test(knows_lone_networks),
         cmocka_unit_test(knows_what_is_left_out),
         cmocka_unit_test(refuses_what_does_not_fit),
         cmocka_unit_test(finds_the_tokenizer_inside),
