@@ -12,17 +12,22 @@ static void run_matmul(at_context *cx, const void *args)
     cx->kernels->matmul(cx, args);
 }
 
-/* The arithmetic of a product with a weight in blocks or in a short float: bf16 if there is any. */
-static at_precision short_precision(const at_bench *b)
-{
-    return at_bench_computes(b, AT_PRECISION_BF16) ? AT_PRECISION_BF16 : AT_PRECISION_F32;
-}
-
-/* Few rows do not pay in every precision (at_gemm's lane_sums). */
-static bool computes_few(const at_bench *b, at_precision precision)
+/* Few rows do not pay in every precision (at_gemm's lane_sums), but for blocks (finer). */
+static bool computes_few(const at_bench *b, at_precision precision, at_dtype dtype)
 {
     const at_gemm *g = b->cx->kernels->gemm[precision];
-    return !g || g->lane_sums;
+    return !g || g->lane_sums || (g->finer && g->finer->sums_of(dtype));
+}
+
+/* The arithmetic of a product with a weight in blocks or in a short float. */
+static at_precision short_precision(const at_bench *b, at_dtype dtype, int64_t rows)
+{
+    if (at_bench_computes(b, AT_PRECISION_BF16)) return AT_PRECISION_BF16;
+    bool few = rows <= AT_GEMM_FEW_ROWS;
+    if (!at_bench_computes(b, AT_PRECISION_INT8) ||
+        (few && !computes_few(b, AT_PRECISION_INT8, dtype)))
+        return AT_PRECISION_F32;
+    return AT_PRECISION_INT8;
 }
 
 /* Few rows are bound by reading the weight: then GB/s of it. */
@@ -34,7 +39,7 @@ static void bench_matmul(at_bench *b, const char *label, at_precision precision,
     char name[96];
     snprintf(name, sizeof name, "matmul_%s_%lldx%lldx%lld", label, (long long)m, (long long)n,
              (long long)k);
-    if (!at_bench_wanted(name, b->only) || (few && !computes_few(b, precision))) return;
+    if (!at_bench_wanted(name, b->only)) return;
     at_scope s = at_scope_begin(b->cx);
     at_tensor *x = AT_BENCH_VALUES(b->cx, AT_F32, n, k);
     at_tensor *weight = AT_BENCH_VALUES(b->cx, dtype, m, k);
@@ -66,17 +71,20 @@ static void bench_matmuls(at_bench *b)
     static const int64_t shapes[][3] = {{4096, 512, 14336}, {3072, 1536, 3072}, {12288, 1536, 3072},
                                         {320, 8192, 320},   {1280, 512, 5120},  {4096, 1, 14336},
                                         {4096, 4, 14336},   {4096, 16, 14336}};
-    static const at_dtype weights[] = {AT_Q8_0, AT_Q4_0, AT_Q4_K, AT_F8_E4M3, AT_F16};
+    static const at_dtype weights[] = {AT_F16,  AT_F8_E4M3, AT_Q8_0, AT_Q4_0, AT_Q4_1, AT_Q5_0,
+                                       AT_Q5_1, AT_Q6_K,    AT_Q5_K, AT_Q4_K, AT_Q3_K, AT_Q2_K};
     for (size_t p = 0; p < AT_COUNT(precisions); p++) {
         at_dtype own = precisions[p] == AT_PRECISION_F32 ? AT_F32 : AT_BF16;
         if (!at_bench_computes(b, precisions[p])) continue;
         for (size_t i = 0; i < AT_COUNT(shapes); i++)
-            bench_matmul(b, at_precision_name(precisions[p]), precisions[p], own, shapes[i]);
+            if (shapes[i][1] > AT_GEMM_FEW_ROWS || computes_few(b, precisions[p], own))
+                bench_matmul(b, at_precision_name(precisions[p]), precisions[p], own, shapes[i]);
     }
     for (size_t d = 0; d < AT_COUNT(weights); d++)
         for (size_t i = 0; i < AT_COUNT(shapes); i++) {
             if (shapes[i][2] % at_dtype_block(weights[d])) continue;
-            bench_matmul(b, at_dtype_name(weights[d]), short_precision(b), weights[d], shapes[i]);
+            bench_matmul(b, at_dtype_name(weights[d]), short_precision(b, weights[d], shapes[i][1]),
+                         weights[d], shapes[i]);
         }
 }
 

@@ -224,6 +224,12 @@ static inline __m512i em_cvtepi8_epi16(__m256i x)
     for (int i = 0; i < 32; i++) out.s[i] = in[i];
     return out.si;
 }
+static inline __m512i em_movm_epi16(__mmask32 m)
+{
+    em_lanes out;
+    for (int i = 0; i < 32; i++) out.s[i] = m >> i & 1 ? -1 : 0;
+    return out.si;
+}
 static inline __m128i em_cvtepi32_epi8(__m512i x)
 {
     em_lanes in = EM_SI(x);
@@ -468,6 +474,7 @@ static inline void em_tile_dpbssd(int c, int a, int b)
 #define _mm512_cvtepu8_epi32 em_cvtepu8_epi32
 #define _mm512_cvtepu16_epi32 em_cvtepu16_epi32
 #define _mm512_cvtepu8_epi16 em_cvtepu8_epi16
+#define _mm512_movm_epi16 em_movm_epi16
 #define _mm512_cvtepi8_epi16 em_cvtepi8_epi16
 #define _mm512_cvtepi32_epi8 em_cvtepi32_epi8
 #define _mm512_cvtepi32_epi16 em_cvtepi32_epi16

@@ -50,6 +50,7 @@ typedef struct product_case {
     at_activation activation;
     float outlier; /* times column 3 of x */
     double bar;    /* 0: that of the precision */
+    float level;   /* 0, or what all values are */
 } product_case;
 
 static void check(at_context *cx, at_precision precision, const product_case *p)
@@ -63,6 +64,8 @@ static void check(at_context *cx, at_precision precision, const product_case *p)
     for (int64_t i = 0; i < p->m * xs; i++)
         x[i] = random_value() * (i % xs == 3 && p->outlier != 0 ? p->outlier : 1);
     for (int64_t i = 0; i < p->n * p->k; i++) w[i] = random_value();
+    for (int64_t i = 0; i < p->m * xs && p->level != 0; i++) x[i] = p->level;
+    for (int64_t i = 0; i < p->n * p->k && p->level != 0; i++) w[i] = p->level;
     for (int64_t i = 0; i < p->m * ys; i++) y[i] = 777;
     assert_true(at_convert(AT_F32, w, p->dtype, packed, p->n * p->k));
     assert_true(at_convert(p->dtype, packed, AT_F32, w, p->n * p->k));
@@ -153,26 +156,41 @@ static void test_outliers(void **state)
     at_context_free(cx);
 }
 
-/* Very few rows times blocks of integers: x has 16 bits, of the largest of 256 neighbours, and the
+static const at_dtype blocks_of_integers[] = {AT_Q8_0, AT_Q4_0, AT_Q4_1, AT_Q5_0, AT_Q5_1,
+                                              AT_Q2_K, AT_Q3_K, AT_Q4_K, AT_Q5_K, AT_Q6_K};
+
+/* Few rows times blocks of integers: x has 16 bits, of the largest of 256 neighbours, and the
    weight is exact. */
 static void test_integers(void **state)
 {
     (void)state;
-    static const at_dtype dtypes[] = {AT_Q8_0, AT_Q4_0, AT_Q4_K};
-    static const int64_t blocks[] = {1, 3, 8, 9, 47}, outliers[] = {0, 100};
+    static const int64_t groups[] = {1, 9, 41, 64, 79}, outliers[] = {0, 100};
+    static const int64_t rows[] = {1, 2, 3, 4, 13};
     at_context *cx = at_context_new(&(at_context_options){.threads = 2});
     for (int i = 1; i < 3; i++)
-        for (int d = 0; d < 3 && has_precision(precisions[i]); d++)
-            for (int64_t m = 1; m <= 4; m++)
-                for (int b = 0; b < 10; b++)
+        for (size_t d = 0; d < AT_COUNT(blocks_of_integers) && has_precision(precisions[i]); d++)
+            for (size_t m = 0; m < AT_COUNT(rows); m++)
+                for (int b = 0; b < 10; b++) {
+                    at_dtype dtype = blocks_of_integers[d];
+                    int64_t size = at_dtype_block(dtype);
                     check(cx, precisions[i],
-                          &(product_case){.m = m,
-                                          .n = 4 * b + 1 + m,
-                                          .k = blocks[b / 2] * (dtypes[d] == AT_Q4_K ? 256 : 32),
-                                          .dtype = dtypes[d],
+                          &(product_case){.m = rows[m],
+                                          .n = 4 * b + 1 + rows[m] % 4,
+                                          .k = (groups[b / 2] * 32 + size - 1) / size * size,
+                                          .dtype = dtype,
                                           .bias = b % 3 == 0,
                                           .outlier = (float)outliers[b % 2],
                                           .bar = b % 2 ? 1.5e-3 : 3e-5});
+                }
+    for (int i = 1; i < 3; i++) /* the largest integers in all places */
+        for (size_t d = 0; d < AT_COUNT(blocks_of_integers) && has_precision(precisions[i]); d++)
+            check(cx, precisions[i],
+                  &(product_case){.m = 1,
+                                  .n = 4,
+                                  .k = 512,
+                                  .dtype = blocks_of_integers[d],
+                                  .bar = 3e-5,
+                                  .level = -1});
     at_context_free(cx);
 }
 
@@ -181,7 +199,6 @@ static void test_special_integers(void **state)
 {
     (void)state;
     enum { M = 3, N = 9, K = 512 };
-    static const at_dtype dtypes[] = {AT_Q8_0, AT_Q4_0, AT_Q4_K};
     float x[M * K], w[N * K], y[M * N];
     uint8_t packed[N * K * 2];
     at_context *cx = at_context_new(NULL);
@@ -189,11 +206,13 @@ static void test_special_integers(void **state)
     for (int i = 0; i < N * K; i++) w[i] = random_value();
     x[300] = NAN, x[2 * K + 511] = -INFINITY;
     EACH_PRECISION(i)
-    for (int d = 0; d < 3; d++) {
-        at_convert(AT_F32, w, dtypes[d], packed, N * K);
-        int64_t row = K / at_dtype_block(dtypes[d]) * (int64_t)at_dtype_block_bytes(dtypes[d]);
-        packed[4 * row] = 0, packed[4 * row + 1] = 0x7e; /* the first factor of row 4 */
-        at_matmul_args args = {M,   N,    K,           x, K, packed,       dtypes[d],
+    for (size_t d = 0; d < AT_COUNT(blocks_of_integers); d++) {
+        at_dtype dtype = blocks_of_integers[d];
+        int64_t row = K / at_dtype_block(dtype) * (int64_t)at_dtype_block_bytes(dtype);
+        int factor = dtype == AT_Q2_K ? 80 : dtype == AT_Q3_K ? 108 : dtype == AT_Q6_K ? 208 : 0;
+        at_convert(AT_F32, w, dtype, packed, N * K);
+        packed[4 * row + factor] = 0, packed[4 * row + factor + 1] = 0x7e; /* the first of row 4 */
+        at_matmul_args args = {M,   N,    K,           x, K, packed,       dtype,
                                row, NULL, AT_IDENTITY, y, N, precisions[i]};
         cx->kernels->matmul(cx, &args);
         assert_fine(cx);
@@ -206,34 +225,42 @@ static void test_special_integers(void **state)
     at_context_free(cx);
 }
 
-/* The same bits for any number of threads. */
+/* The same bits for any number of threads: few rows and many, weights in floats and in blocks. */
 static void test_threads(void **state)
 {
     (void)state;
-    int64_t m = 301, n = 333, k = 700;
+    static const at_dtype dtypes[] = {AT_F32, AT_F16, AT_Q5_1};
+    int64_t m = 301, n = 135, k = 768;
     float *x = malloc(sizeof(float) * (size_t)(m * k)),
           *w = malloc(sizeof(float) * (size_t)(n * k));
     float *y[4];
     for (int64_t i = 0; i < m * k; i++) x[i] = random_value();
     for (int64_t i = 0; i < n * k; i++) w[i] = random_value();
+    char *packed = malloc(sizeof(float) * (size_t)(n * k));
     EACH_PRECISION(i)
-    for (int64_t rows = 4; rows <= m; rows += m - 4) {
-        static const int threads[] = {1, 2, 3, 8};
-        for (int t = 0; t < 4; t++) {
-            y[t] = malloc(sizeof(float) * (size_t)(m * n));
-            at_context *cx = at_context_new(&(at_context_options){.threads = threads[t]});
-            at_matmul_args args = {
-                rows, n, k, x, k, w, AT_F32, k * 4, NULL, AT_IDENTITY, y[t], n, precisions[i]};
-            cx->kernels->matmul(cx, &args);
-            assert_fine(cx);
-            at_context_free(cx);
+    for (size_t d = 0; d < AT_COUNT(dtypes); d++) {
+        static const int64_t rows[] = {1, 16, 301};
+        at_convert(AT_F32, w, dtypes[d], packed, n * k);
+        int64_t stride = k / at_dtype_block(dtypes[d]) * (int64_t)at_dtype_block_bytes(dtypes[d]);
+        for (int r = 0; r < 3; r++) {
+            static const int threads[] = {1, 2, 3, 8};
+            for (int t = 0; t < 4; t++) {
+                y[t] = malloc(sizeof(float) * (size_t)(m * n));
+                at_context *cx = at_context_new(&(at_context_options){.threads = threads[t]});
+                at_matmul_args args = {rows[r], n,    k,           x,    k, packed,       dtypes[d],
+                                       stride,  NULL, AT_IDENTITY, y[t], n, precisions[i]};
+                cx->kernels->matmul(cx, &args);
+                assert_fine(cx);
+                at_context_free(cx);
+            }
+            for (int t = 1; t < 4; t++)
+                if (memcmp(y[0], y[t], sizeof(float) * (size_t)(rows[r] * n)))
+                    fail_msg("%s, %s: %d threads give other bits", precision_names[i],
+                             at_dtype_name(dtypes[d]), threads[t]);
+            for (int t = 0; t < 4; t++) free(y[t]);
         }
-        for (int t = 1; t < 4; t++)
-            if (memcmp(y[0], y[t], sizeof(float) * (size_t)(rows * n)))
-                fail_msg("%s: %d threads give other bits", precision_names[i], threads[t]);
-        for (int t = 0; t < 4; t++) free(y[t]);
     }
-    free(x), free(w);
+    free(x), free(w), free(packed);
 }
 
 /* NaN and infinity pass through, a denormal does no harm; a failing scratch is an error and nothing

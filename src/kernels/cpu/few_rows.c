@@ -3,9 +3,9 @@
    cache level, and multiplies it with all rows of x lane by lane; lanes are added at the end. What
    a block needs of x lies together, so that it does not take the places of the weight's rows in
    that cache: their distance is often a multiple of its size.
-   With very few rows, small floats are multiplied in f32 in every precision (but bf16 in bf16),
-   unpacked in the registers, and blocks of integers as integers unless f32 was asked for
-   (simd/few_integers.c): less work than words, and finer. */
+   Blocks of integers are multiplied as integers unless f32 was asked for (simd/few_integers.c), and
+   with very few rows small floats in f32 in every precision (but bf16 in bf16), unpacked in the
+   registers: less work than words, and finer. */
 #include "kernels/cpu/gemm.h"
 #include <string.h>
 
@@ -98,9 +98,8 @@ static void choose(few *f, at_product *p)
 {
     const at_gemm *exact = at_gemm_of(f->cx, AT_PRECISION_F32),
                   *direct[2] = {p->gemm->finer, exact};
-    bool words = p->dtype == p->gemm->dtype || p->m > AT_GEMM_FEWEST_ROWS;
-    for (int i = 0; i < 2 && !words && !f->as_they_lie; i++) {
-        if (!direct[i]) continue;
+    for (int i = 0; i < 2 && p->dtype != p->gemm->dtype && !f->as_they_lie; i++) {
+        if (!direct[i] || (i == 1 && p->m > AT_GEMM_FEWEST_ROWS)) continue;
         f->as_they_lie = direct[i]->sums_of(p->dtype);
         if (f->as_they_lie) p->gemm = direct[i];
     }

@@ -21,7 +21,7 @@ enum {
     AT_GEMM_WORDS = 520,       /* and most words */
     AT_GEMM_FEW_ROWS = 16,     /* up to here a product reads its weight once, unpacked in passing */
     AT_GEMM_FEW_COLUMNS = 4,   /* weight rows at once in that case */
-    AT_GEMM_FEWEST_ROWS = 4,   /* up to here some weights are multiplied as they lie */
+    AT_GEMM_FEWEST_ROWS = 4,   /* up to here small floats are multiplied as they lie */
 };
 
 /* sums[i][j][lanes] += x[i][.] w[j][.] lane by lane, over `count` words of m rows of x and of
@@ -75,8 +75,8 @@ typedef struct at_gemm {
                       bool add);
 
     /* Few rows: values of k at once (256, or a multiple); NULL: they are computed in the next
-       better precision; NULL, or the same for rows of w as they lie (NULL for most dtypes) and up
-       to AT_GEMM_FEWEST_ROWS rows of x; NULL, or what has more of these. */
+       better precision; NULL, or the same for rows of w as they lie (NULL for most dtypes), in f32
+       for up to AT_GEMM_FEWEST_ROWS rows of x; NULL, or what has more of these. */
     int few;
     at_lane_sums *lane_sums;
     at_lane_sums *(*sums_of)(at_dtype dtype);
