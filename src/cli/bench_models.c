@@ -1,8 +1,7 @@
 /* `atelier bench models`: slices of models at their real widths, with random weights made in
  * memory. */
 #include "base/random.h"
-#include "base/threads.h"
-#include "cli/bench.h"
+#include "cli/bench_kernels.h"
 #include "kernels/kernels.h"
 #include "models/autoencoders/autoencoder_kl.h"
 #include "models/transformers/auraflow.h"
@@ -11,7 +10,6 @@
 #include "models/transformers/lumina2.h"
 #include "models/transformers/sd3.h"
 #include "models/unets/unet_2d_condition.h"
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct bench_model {
@@ -196,26 +194,17 @@ static const bench_model models[] = {
     {"sd15_vae_decode_512", "{" VAE_LEVELS ", \"latent_channels\": 4}", vae_decode},
 };
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
+typedef struct loaded {
+    const bench_model *model;
+    const at_module *module;
+} loaded;
 
-/* The median of three runs after one to warm up. */
-static double median_seconds(at_context *cx, const bench_model *model, const at_module *module)
+static void run_model(at_context *cx, const void *args)
 {
-    double seconds[3];
-    for (int i = -1; i < 3 && at_ok(cx); i++) {
-        at_scope s = at_scope_begin(cx);
-        double start = at_clock();
-        model->run(cx, module);
-        if (i >= 0) seconds[i] = at_clock() - start;
-        at_scope_end(cx, s, NULL);
-    }
-    if (!at_ok(cx)) return 0;
-    qsort(seconds, 3, sizeof *seconds, by_value);
-    return seconds[1];
+    const loaded *l = args;
+    at_scope s = at_scope_begin(cx);
+    l->model->run(cx, l->module);
+    at_scope_end(cx, s, NULL);
 }
 
 void at_bench_models(at_context *cx, const char *only, cJSON *report)
@@ -227,7 +216,7 @@ void at_bench_models(at_context *cx, const char *only, cJSON *report)
         at_memory_peak_reset(cx);
         at_config *config = at_config_parse(cx, model->config, strlen(model->config), model->name);
         at_module *module = at_module_make(cx, config, NULL, AT_BF16, 1);
-        double seconds = module ? median_seconds(cx, model, module) : 0;
+        double seconds = module ? at_bench_median(cx, run_model, &(loaded){model, module}) : 0;
         at_module_free(module);
         at_config_free(config);
         if (!at_ok(cx)) return;

@@ -39,11 +39,6 @@ typedef struct workspace {
     int64_t q_stride, s_stride;
 } workspace;
 
-static int64_t round_up(int64_t x, int64_t to)
-{
-    return at_ceil_div(x, to) * to;
-}
-
 void at_attention_mask(const at_context *cx, const at_attention_args *a, int64_t b, int64_t h,
                        int64_t query, int64_t first, int64_t count, float *scores)
 {
@@ -221,9 +216,9 @@ static flash make_flash(const at_context *cx, const at_attention_args *a)
     /* int8 would have to be quantised anew for every block of weights */
     const at_gemm *g = at_gemm_of(cx, AT_MIN(a->precision, AT_PRECISION_BF16));
     flash f = {.args = a, .gemm = g};
-    f.size_words = round_up(at_ceil_div(a->head_size, g->group), g->step);
-    f.values = round_up(a->value_size, g->columns);
-    f.block = AT_MIN(BLOCK_KEYS, round_up(a->keys, g->columns));
+    f.size_words = at_round_up(at_ceil_div(a->head_size, g->group), g->step);
+    f.values = at_round_up(a->value_size, g->columns);
+    f.block = AT_MIN(BLOCK_KEYS, at_round_up(a->keys, g->columns));
     f.blocks = at_ceil_div(a->keys, f.block);
     f.k_block = f.block * f.size_words;
     f.v_block = f.block / g->group * f.values;
@@ -231,7 +226,7 @@ static flash make_flash(const at_context *cx, const at_attention_args *a)
     f.pairs = AT_MAX(1, AT_MIN(a->batch * a->groups, PACKED_BYTES / AT_MAX(pair_bytes, 1)));
     int64_t most = MOST_ROWS / g->rows * g->rows;
     f.query_blocks = at_ceil_div(a->queries, most);
-    f.rows = round_up(at_ceil_div(a->queries, f.query_blocks), g->rows);
+    f.rows = at_round_up(at_ceil_div(a->queries, f.query_blocks), g->rows);
     int64_t work = a->batch * a->heads * a->queries * a->keys * (a->head_size + a->value_size);
     f.threads = work < SMALL ? 1 : cx->threads;
     return f;
@@ -239,18 +234,18 @@ static flash make_flash(const at_context *cx, const at_attention_args *a)
 
 static int64_t workspace_words(const flash *f)
 {
-    int64_t q_stride = round_up(f->size_words, 16) + ROW_PAD, s_stride = f->block + ROW_PAD;
+    int64_t q_stride = at_round_up(f->size_words, 16) + ROW_PAD, s_stride = f->block + ROW_PAD;
     int64_t scores = AT_MAX(f->rows * s_stride, f->args->head_size);
-    int64_t words = round_up(scores, 16) + f->rows * (q_stride + f->values);
-    return round_up(words + f->gemm->columns * f->size_words, 16);
+    int64_t words = at_round_up(scores, 16) + f->rows * (q_stride + f->values);
+    return at_round_up(words + f->gemm->columns * f->size_words, 16);
 }
 
 static workspace divide(const flash *f, uint32_t *memory)
 {
-    workspace w = {.q_stride = round_up(f->size_words, 16) + ROW_PAD,
+    workspace w = {.q_stride = at_round_up(f->size_words, 16) + ROW_PAD,
                    .s_stride = f->block + ROW_PAD};
     w.scores = (float *)memory;
-    w.q = memory + round_up(AT_MAX(f->rows * w.s_stride, f->args->head_size), 16);
+    w.q = memory + at_round_up(AT_MAX(f->rows * w.s_stride, f->args->head_size), 16);
     w.out = (float *)(w.q + f->rows * w.q_stride);
     w.packing = (uint32_t *)(w.out + f->rows * f->values);
     return w;

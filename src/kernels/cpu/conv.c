@@ -34,13 +34,14 @@ static void pointwise(at_context *cx, const at_conv_args *a)
                             });
 }
 
-/* weight [C,taps] of any dtype to [taps,C] of f32 */
-static void turn_weight(const at_context *cx, const at_conv_args *a, int64_t taps, float *room,
-                        float *weight)
+void at_turn_weight(const at_context *cx, const at_conv_args *a, int64_t rows, int64_t channels,
+                    int64_t taps, float *weight)
 {
-    for (int64_t c = 0; c < a->channels; c++) {
-        const float *row = at_conv_weight(cx, a, c * taps, taps, room);
-        for (int64_t t = 0; t < taps; t++) weight[t * a->channels + c] = row[t];
+    float *room = weight + rows * taps * channels;
+    for (int64_t o = 0; o < rows; o++, weight += taps * channels) {
+        const float *from = at_conv_weight(cx, a, o * channels * taps, channels * taps, room);
+        for (int64_t i = 0; i < channels * taps; i++)
+            weight[i % taps * channels + i / taps] = from[i];
     }
 }
 
@@ -66,11 +67,10 @@ static void depthwise(at_context *cx, const at_conv_args *a)
 {
     int64_t taps = (int64_t)a->kernel[0] * a->kernel[1] * a->kernel[2];
     int64_t positions = a->batch * a->out_size[0] * a->out_size[1] * a->out_size[2];
-    int64_t room = taps + AT_CONV_SLACK;
-    float *weight = at_scratch(cx, (size_t)(taps * a->channels + room) * sizeof *weight);
+    float *weight = at_scratch(cx, at_turned_bytes(1, a->channels, taps));
     const float **pixels = at_scratch(cx, (size_t)(cx->threads * taps) * sizeof *pixels);
     if (weight && pixels) {
-        turn_weight(cx, a, taps, weight + taps * a->channels, weight);
+        at_turn_weight(cx, a, 1, a->channels, taps, weight);
 #pragma omp parallel for num_threads(cx->threads) schedule(static)
         for (int64_t i = 0; i < positions; i++)
             if (!at_cancelled(cx))

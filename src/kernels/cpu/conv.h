@@ -74,6 +74,16 @@ static inline const float *at_conv_weight(const at_context *cx, const at_conv_ar
     return room + skip;
 }
 
+/* weight [rows,channels,taps] of any dtype as [rows,taps,channels] of f32, in at_turned_bytes
+   (there is room for one row behind it) */
+void at_turn_weight(const at_context *cx, const at_conv_args *a, int64_t rows, int64_t channels,
+                    int64_t taps, float *weight);
+
+static inline size_t at_turned_bytes(int64_t rows, int64_t channels, int64_t taps)
+{
+    return (size_t)((rows + 1) * channels * taps + AT_CONV_SLACK) * sizeof(float);
+}
+
 void at_packed_conv(at_context *cx, const at_conv_args *args);
 
 /* winograd.c: 3x3, or some taps in a line, with a stride of 1, one group; where it is less work

@@ -55,11 +55,6 @@ typedef struct direct {
     const float *zeros;
 } direct;
 
-static int64_t round_up(int64_t x, int64_t to)
-{
-    return at_ceil_div(x, to) * to;
-}
-
 /* ---- the plan */
 
 /* The taps that see something from positions phase, phase + stride, ... of a transposed
@@ -125,7 +120,7 @@ static void try_job(direct *p, int64_t rows, int64_t columns)
     int64_t lines = AT_MIN(AT_MAX(1, rows / x->length), AT_MAX(1, y->count));
     lay(y, at_ceil_div(y->count, at_ceil_div(y->count, lines)));
     p->pixels = t->planes * t->length * y->planes * y->length * x->planes * x->length;
-    p->rows = round_up((y->job - 1) * x->length + x->job, p->gemm->rows);
+    p->rows = at_round_up((y->job - 1) * x->length + x->job, p->gemm->rows);
 }
 
 /* Of the jobs with up to `rows` sums whose pixels fit, the one with the least to turn and to
@@ -164,10 +159,10 @@ static void make_plan(const at_context *cx, direct *p)
     p->words = at_gemm_words(g, p->channels);
     int64_t blocks = at_ceil_div(p->channels, g->block);
     int64_t whole = g->scales ? g->scaled : 32;
-    p->block = round_up(at_ceil_div(p->channels, AT_MAX(blocks, 1)), whole);
+    p->block = at_round_up(at_ceil_div(p->channels, AT_MAX(blocks, 1)), whole);
     p->run = p->gathered ? 1 : (int64_t)a->kernel[0] * a->kernel[1] * a->kernel[2];
     p->chunk = AT_MIN(p->block, AT_MAX(CHUNK / p->run / whole, 1) * whole);
-    p->pixel_stride = round_up(p->words, 16);
+    p->pixel_stride = at_round_up(p->words, 16);
     if (p->pixel_stride % 64 == 0) p->pixel_stride += 16; /* rows of a tile in different sets */
     int64_t most = g->tile_runs ? RUN_ROWS : BLOCK_ROWS;
     choose_job(p, most);
@@ -175,12 +170,12 @@ static void make_plan(const at_context *cx, direct *p)
 
     int64_t room = STRIP_BYTES / 4 / AT_MAX(p->words * p->taps, 1) / g->columns * g->columns;
     int64_t strips = at_ceil_div(p->out, AT_MAX(room, g->columns));
-    p->strip = round_up(at_ceil_div(p->out, strips), g->columns);
+    p->strip = at_round_up(at_ceil_div(p->out, strips), g->columns);
     int64_t jobs = count_jobs(p), parts = 1;
     int64_t work = jobs * p->rows * p->out * p->channels * AT_MAX(p->taps, 1);
     p->threads = work < SMALL ? 1 : cx->threads;
     while (jobs * parts < JOBS * p->threads && p->strip / parts > 2 * g->columns) parts++;
-    p->columns = round_up(at_ceil_div(p->strip, parts), g->columns);
+    p->columns = at_round_up(at_ceil_div(p->strip, parts), g->columns);
     p->part = AT_MIN(PART, p->columns);
 }
 
@@ -232,7 +227,7 @@ static void pack_tap(const direct *p, const void *const *rows, const float *turn
         g->column_words(count, g->columns, turned + tap * g->columns, p->run * g->columns, panel);
         return;
     }
-    int64_t stride = round_up(at_gemm_words(g, count), 16);
+    int64_t stride = at_round_up(at_gemm_words(g, count), 16);
     const void *words[AT_GEMM_MOST_COLUMNS] = {NULL};
     float values[AT_GEMM_VALUES];
     for (int64_t j = 0; j < g->columns && rows[j]; j++) {
@@ -427,7 +422,7 @@ static void run_job(const at_context *cx, const direct *p, int64_t index, int64_
         fill_gathered(p, &j, pixels, sums); /* sums are not yet needed */
     else
         fill_pixels(p, &j, pixels);
-    int64_t rows = round_up((j.count[1] - 1) * p->d[2].length + j.count[2], p->gemm->rows);
+    int64_t rows = at_round_up((j.count[1] - 1) * p->d[2].length + j.count[2], p->gemm->rows);
     int64_t end = AT_MIN(AT_MIN(column + p->columns, p->strip), p->out - start);
     for (; column < end && !at_cancelled(cx); column += p->part) {
         int64_t columns = AT_MIN(p->part, end - column);
@@ -442,7 +437,7 @@ static void run(at_context *cx, const direct *p)
 {
     int64_t pixels = (p->pixels + p->gemm->rows) * p->pixel_stride;
     int64_t each = pixels + AT_MAX(p->rows * p->part, p->channels);
-    each = round_up(AT_MAX(each, packing_room(p)), 16);
+    each = at_round_up(AT_MAX(each, packing_room(p)), 16);
     int64_t jobs = count_jobs(p);
     uint32_t *packed = at_scratch(cx, (size_t)(p->strip * p->words * p->taps) * sizeof *packed);
     uint32_t *own = at_scratch(cx, (size_t)(p->threads * each) * sizeof *own);

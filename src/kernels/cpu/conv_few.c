@@ -22,17 +22,6 @@ bool at_few_outputs_pay(const at_context *cx, const at_conv_args *a)
            2 * columns <= taps * at_ceil_div(a->out_channels, half) * half;
 }
 
-/* The rows of the product: weight [O,C,taps] as [O,taps,C] */
-static void turn_weight(const at_context *cx, const at_conv_args *a, float *room, float *weight)
-{
-    int64_t taps = taps_of(a);
-    for (int64_t o = 0; o < a->out_channels; o++, weight += taps * a->channels) {
-        const float *from = at_conv_weight(cx, a, o * a->channels * taps, a->channels * taps, room);
-        for (int64_t i = 0; i < a->channels * taps; i++)
-            weight[i % taps * a->channels + i / taps] = from[i];
-    }
-}
-
 /* A line of y from the products of all lines of x that it sees. */
 static void add_line(const at_context *cx, const at_conv_args *a, int64_t line,
                      const float *products, float *y)
@@ -82,11 +71,9 @@ void at_few_outputs_conv(at_context *cx, const at_conv_args *a)
     int64_t line = a->size[2] * a->out_channels * taps_of(a), lines = a->out_size[1];
     int64_t reach = (int64_t)(a->kernel[1] - 1) * a->dilation[1];
     int64_t strip = AT_MIN(lines, AT_MAX(STRIP_BYTES / 4 / AT_MAX(line, 1), reach + 1));
-    int64_t weights = a->out_channels * taps_of(a) * a->channels;
-    int64_t room = a->channels * taps_of(a) + AT_CONV_SLACK;
-    float *weight = at_scratch(cx, (size_t)(weights + room) * sizeof *weight);
+    float *weight = at_scratch(cx, at_turned_bytes(a->out_channels, a->channels, taps_of(a)));
     float *products = at_scratch(cx, (size_t)((strip + reach) * line + 1) * sizeof *products);
-    if (weight) turn_weight(cx, a, weight + weights, weight);
+    if (weight) at_turn_weight(cx, a, a->out_channels, a->channels, taps_of(a), weight);
     for (int64_t i = 0; weight && products && i < a->batch * a->size[0]; i++)
         for (int64_t first = 0; first < lines && !at_cancelled(cx); first += strip)
             run_strip(cx, a, a->x + i * a->size[1] * a->size[2] * a->channels, first,

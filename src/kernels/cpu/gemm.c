@@ -74,11 +74,6 @@ typedef struct plan {
     int threads;
 } plan;
 
-static int64_t round_up(int64_t x, int64_t to)
-{
-    return at_ceil_div(x, to) * to;
-}
-
 /* Of a column, as many as are packed at once. */
 static int64_t panel_words(const at_product *p, const plan *l)
 {
@@ -90,23 +85,23 @@ static plan make_plan(const at_context *cx, const at_product *p)
     const at_gemm *g = p->gemm;
     plan l = {.words = at_gemm_words(g, p->k)};
     int64_t values = AT_MAX(p->k, 1), passes = at_ceil_div(values, g->pass);
-    l.pass = round_up(at_ceil_div(values, passes), g->block);
+    l.pass = at_round_up(at_ceil_div(values, passes), g->block);
     l.threads = p->m * p->n * values < SMALL ? 1 : cx->threads;
-    l.x_stride = round_up(l.words, 16) + ROW_PAD;
-    l.columns = round_up(p->n, g->columns);
+    l.x_stride = at_round_up(l.words, 16) + ROW_PAD;
+    l.columns = at_round_up(p->n, g->columns);
     l.rows = g->rows;
     l.small = l.columns * l.words <= SMALL_WEIGHT / 4;
     if (l.small) return l;
     int64_t strips = at_ceil_div(p->m, AT_MAX(STRIP_BYTES / 4 / l.x_stride, LEAST_ROWS));
-    l.strip = round_up(at_ceil_div(p->m, strips), g->rows);
+    l.strip = at_round_up(at_ceil_div(p->m, strips), g->rows);
     /* parts of one size rather than whole ones and a rest */
     int64_t columns = AT_MAX(g->panels / 4 / panel_words(p, &l), g->columns_of_job);
-    int64_t acrosses = round_up(at_ceil_div(p->n, columns), l.threads);
-    l.columns = round_up(at_ceil_div(p->n, acrosses), g->columns);
+    int64_t acrosses = at_round_up(at_ceil_div(p->n, columns), l.threads);
+    l.columns = at_round_up(at_ceil_div(p->n, acrosses), g->columns);
     acrosses = at_ceil_div(p->n, l.columns);
     int64_t downs = passes > 1 ? at_ceil_div(l.strip, JOB_ROWS) : 1;
     while (acrosses * downs < JOBS * l.threads && l.strip / downs > LEAST_ROWS) downs++;
-    l.rows = round_up(at_ceil_div(l.strip, downs), g->rows);
+    l.rows = at_round_up(at_ceil_div(l.strip, downs), g->rows);
     return l;
 }
 
@@ -240,7 +235,7 @@ static void run_strip(const at_context *cx, const at_product *p, const plan *l, 
     const at_gemm *g = p->gemm;
     int64_t strip = AT_MIN(l->strip, p->m - start), downs = at_ceil_div(strip, l->rows);
 #pragma omp for schedule(static)
-    for (int64_t i = 0; i < round_up(strip, g->rows); i++)
+    for (int64_t i = 0; i < at_round_up(strip, g->rows); i++)
         if (i < strip && !at_cancelled(cx))
             pack_row(p, start + i, x + i * l->x_stride);
         else /* it only fills up a tile */
@@ -308,7 +303,7 @@ void at_product_run(at_context *cx, const at_product *p)
     /* shared: x of a strip, or the weight; own: panels, or x of a tile, and sums */
     int64_t shared = l.small ? l.columns * l.words : l.strip * l.x_stride;
     int64_t own = l.small ? l.rows * l.x_stride : panel_words(p, &l) * l.columns;
-    own = round_up(own + (l.pass < p->k ? l.rows : p->gemm->rows) * l.columns, 16);
+    own = at_round_up(own + (l.pass < p->k ? l.rows : p->gemm->rows) * l.columns, 16);
     uint32_t *ours = at_scratch(cx, (size_t)shared * sizeof *ours);
     uint32_t *all = at_scratch(cx, (size_t)(l.threads * own) * sizeof *all);
     if (ours && all) {

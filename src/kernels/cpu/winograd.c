@@ -49,11 +49,6 @@ typedef struct winograd {
     int64_t taps, run;          /* of the kernel; room for a column's chunk */
 } winograd;
 
-static int64_t round_up(int64_t x, int64_t to)
-{
-    return at_ceil_div(x, to) * to;
-}
-
 const at_gemm *at_winograd_gemm(const at_context *cx, at_precision precision)
 {
     const at_gemm *g = at_gemm_of(cx, precision);
@@ -92,7 +87,7 @@ static void plan_weight(const at_context *cx, winograd *w)
     w->tile_words = w->gemm->scales
                         ? w->frame_words
                         : at_ceil_div(w->frame_words, at_ceil_div(w->frame_words, TILE_WORDS));
-    w->chunk = w->gemm->scales ? w->gemm->scaled : round_up(at_ceil_div(64, w->frames), 8);
+    w->chunk = w->gemm->scales ? w->gemm->scaled : at_round_up(at_ceil_div(64, w->frames), 8);
     w->few = w->gemm->scales ? w->gemm->scaled : 8;
     w->run = w->chunk * w->taps + AT_CONV_SLACK;
 }
@@ -105,15 +100,15 @@ static winograd make_plan(const at_context *cx, const at_conv_args *a)
     count_squares(a, &w);
     int64_t room = STRIP_BYTES / 4 / w.form->points / w.words / g->columns * g->columns;
     int64_t strips = at_ceil_div(a->out_channels, AT_MAX(room, g->columns));
-    w.strip = round_up(at_ceil_div(a->out_channels, strips), g->columns);
+    w.strip = at_round_up(at_ceil_div(a->out_channels, strips), g->columns);
     int64_t blocks = at_ceil_div(w.squares, BLOCK_ROWS / g->rows * g->rows);
-    w.rows = round_up(at_ceil_div(w.squares, blocks), g->rows);
+    w.rows = at_round_up(at_ceil_div(w.squares, blocks), g->rows);
     w.x_rows = w.rows + (w.frames - 1) * w.ahead;
     int64_t parts = 1;
     while (w.lines * blocks * parts < 4 * cx->threads && w.strip / parts > PART) parts++;
-    w.columns = round_up(at_ceil_div(w.strip, parts), g->columns);
+    w.columns = at_round_up(at_ceil_div(w.strip, parts), g->columns);
     w.part = AT_MIN(PART, w.columns);
-    w.a_stride = round_up(w.x_frames * w.frame_words, 16) + ROW_PAD;
+    w.a_stride = at_round_up(w.x_frames * w.frame_words, 16) + ROW_PAD;
     w.a_frame = w.ahead ? w.ahead * w.a_stride : w.frame_words;
     return w;
 }
@@ -325,7 +320,7 @@ void at_winograd_conv(at_context *cx, const at_conv_args *a)
     winograd w = make_plan(cx, a);
     int64_t turned = w.form->points * w.x_rows * w.a_stride;
     int64_t job = turned + w.form->points * w.rows * w.part;
-    int64_t each = round_up(AT_MAX(job, packing_room(&w)), 16);
+    int64_t each = at_round_up(AT_MAX(job, packing_room(&w)), 16);
     uint32_t *packed =
         at_scratch(cx, (size_t)(w.form->points * w.strip * w.words) * sizeof *packed);
     uint32_t *own = at_scratch(cx, (size_t)(cx->threads * each) * sizeof *own);

@@ -20,14 +20,20 @@ static inline vf from_bf16(const uint8_t *p)
     return v_bits_float(v_shorts((const uint16_t *)(const void *)p) << 16);
 }
 
-typedef uint8_t v_u8 __attribute__((vector_size(LANES)));
 typedef uint16_t v_u16 __attribute__((vector_size(2 * LANES)));
 
+/* Bytes with their signs; as instructions, for gcc takes vectors that are halves of a register
+   apart. */
 static inline v_u16 words_of_bytes(const uint8_t *p)
 {
-    v_u8 bytes;
-    memcpy(&bytes, p, sizeof bytes);
-    return __builtin_convertvector(bytes, v_u16);
+#if defined(AT_SIMD_avx512)
+    return (v_u16)_mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)p));
+#elif defined(AT_SIMD_avx2)
+    return (v_u16)_mm_cvtepi8_epi16(_mm_loadl_epi64((const __m128i *)(const void *)p));
+#else
+    return (v_u16){(uint16_t)(int8_t)p[0], (uint16_t)(int8_t)p[1], (uint16_t)(int8_t)p[2],
+                   (uint16_t)(int8_t)p[3]};
+#endif
 }
 
 static inline vf from_halves(v_u16 bits)
@@ -41,9 +47,9 @@ static inline vf from_halves(v_u16 bits)
    becomes NaN. */
 static inline vf from_f8_e4m3(const uint8_t *p)
 {
-    v_u16 bits = words_of_bytes(p), magnitude = bits & 0x7f;
-    v_u16 nan = (v_u16)(magnitude == 0x7f) & 0x7e00;
-    return from_halves((bits & 0x80) << 8 | magnitude << 7 | nan) * v_set(256);
+    v_u16 bits = words_of_bytes(p) << 7;
+    v_u16 nan = (v_u16)((bits & 0x3f80) == 0x3f80) & 0x7e00;
+    return from_halves((bits & 0xbf80) | nan) * v_set(256);
 }
 
 /* A half without its low byte. */
