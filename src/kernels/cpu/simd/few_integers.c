@@ -31,10 +31,6 @@ static inline vs s_bytes(const uint8_t *p)
 {
     return (vs)_mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)p));
 }
-static inline vs s_pair(int32_t x)
-{
-    return (vs)_mm512_set1_epi32(x);
-}
 /* The low halves of 16 bytes, then the high ones. */
 static inline void s_nibbles(const uint8_t *p, vs out[VECTORS])
 {
@@ -81,10 +77,6 @@ static inline vs s_bytes(const uint8_t *p)
 {
     return (vs)_mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(const void *)p));
 }
-static inline vs s_pair(int32_t x)
-{
-    return (vs)_mm256_set1_epi32(x);
-}
 static inline void s_nibbles(const uint8_t *p, vs out[VECTORS])
 {
     vs bytes = s_bytes(p);
@@ -97,7 +89,7 @@ static inline vi s_multiply(vs a, vs b)
 }
 static inline vs s_scales(const int32_t *scale)
 {
-    return s_pair(scale[0]);
+    return (vs)_mm256_set1_epi32(scale[0]);
 }
 static inline void s_bits(uint32_t bits, vs out[VECTORS])
 {
