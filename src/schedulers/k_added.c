@@ -121,37 +121,44 @@ static at_tensor *refined(at_context *cx, const at_scheduler *s, const at_k_call
     return at_blend(cx, 1.0f, x, (float)(way * phi2 / back), old);
 }
 
-at_tensor *at_k_res_multistep(at_context *cx, at_scheduler *s, const at_k_call *c)
+/* With `away`, what was said without the prompt leads on from the guided clean sample. */
+static at_tensor *res_multistep(at_context *cx, at_scheduler *s, const at_k_call *c,
+                                at_tensor *away, bool ancestral)
 {
     at_history *h = &at_k_run_of(s)->clean;
-    at_history_push(cx, h, c->clean);
+    float down = ancestral ? at_k_down(c->sigma, c->next) : c->next;
+    at_history_push(cx, h, away ? away : c->clean);
     if (c->next == 0) return c->clean;
-    if (h->count < 2) return at_k_toward(cx, c->x, c->clean, c->next / c->sigma);
-    return refined(cx, s, c, c->x, h->x[0], h->x[1], c->next, c->sigma);
+    at_tensor *x = c->x;
+    if (h->count < 2 || down == 0) {
+        x = at_blend(cx, 1.0f, c->clean, down, at_k_slope(cx, x, h->x[0], c->sigma));
+    } else {
+        float before = ancestral ? at_k_down(s->sigmas[s->index - 1], c->sigma) : c->sigma;
+        if (away) x = at_add(cx, x, at_sub(cx, c->clean, away));
+        x = refined(cx, s, c, x, h->x[0], h->x[1], down, before);
+    }
+    float up = sqrtf(c->next * c->next - down * down);
+    return ancestral ? at_k_with_noise(cx, x, up, c->noise) : x;
+}
+
+at_tensor *at_k_res_multistep(at_context *cx, at_scheduler *s, const at_k_call *c)
+{
+    return res_multistep(cx, s, c, NULL, false);
 }
 
 at_tensor *at_k_res_multistep_ancestral(at_context *cx, at_scheduler *s, const at_k_call *c)
 {
-    at_history *h = &at_k_run_of(s)->clean;
-    float down = at_k_down(c->sigma, c->next);
-    at_history_push(cx, h, c->clean);
-    if (c->next == 0) return c->clean;
-    at_tensor *x = h->count < 2 || down == 0
-                       ? at_k_toward(cx, c->x, c->clean, down / c->sigma)
-                       : refined(cx, s, c, c->x, h->x[0], h->x[1], down,
-                                 at_k_down(s->sigmas[s->index - 1], c->sigma));
-    return at_k_with_noise(cx, x, sqrtf(c->next * c->next - down * down), c->noise);
+    return res_multistep(cx, s, c, NULL, true);
 }
 
 at_tensor *at_k_res_multistep_cfg_pp(at_context *cx, at_scheduler *s, const at_k_call *c)
 {
-    at_history *h = &at_k_run_of(s)->clean;
-    at_history_push(cx, h, c->away);
-    if (c->next == 0) return c->clean;
-    if (h->count < 2)
-        return at_blend(cx, 1.0f, c->clean, c->next, at_k_slope(cx, c->x, c->away, c->sigma));
-    at_tensor *x = at_add(cx, c->x, at_sub(cx, c->clean, c->away));
-    return refined(cx, s, c, x, h->x[0], h->x[1], c->next, c->sigma);
+    return res_multistep(cx, s, c, c->away, false);
+}
+
+at_tensor *at_k_res_multistep_ancestral_cfg_pp(at_context *cx, at_scheduler *s, const at_k_call *c)
+{
+    return res_multistep(cx, s, c, c->away, true);
 }
 
 /* ---- CFG++ (Chung et al. 2024): to the guided clean sample, by the noise without the prompt */
@@ -192,6 +199,17 @@ at_tensor *at_k_dpmpp_2m_cfg_pp(at_context *cx, at_scheduler *s, const at_k_call
     if (h->count < 2) return x;
     float by = (1.0f - left) * 0.5f * at_k_length(s, 0) / at_k_length(s, -1);
     return at_blend(cx, 1.0f, x, by, at_sub(cx, c->clean, h->x[1]));
+}
+
+/* Both calls go by what the present one says without the prompt. */
+at_tensor *at_k_dpmpp_2s_ancestral_cfg_pp(at_context *cx, at_scheduler *s, const at_k_call *c)
+{
+    const at_k_run *m = at_k_run_of(s);
+    float to = c->stage ? at_k_down(c->sigma, c->next) : m->shown[s->index + 1];
+    at_tensor *lead = at_sub(cx, c->stage ? m->start_clean : c->clean, c->away);
+    at_tensor *x = at_add(cx, c->stage ? m->start : c->x, lead);
+    x = at_k_toward(cx, x, c->clean, to / c->sigma);
+    return c->stage ? at_k_with_noise(cx, x, sqrtf(c->next * c->next - to * to), c->noise) : x;
 }
 
 /* ---- the extended reverse-time equation (Cui et al. 2023), third order */
@@ -268,6 +286,63 @@ at_tensor *at_k_heunpp2(at_context *cx, at_scheduler *s, const at_k_call *c)
         first -= share;
     }
     return at_blend(cx, 1.0f, x, first * (c->next - c->sigma), m->slopes.x[c->stage]);
+}
+
+/* SEEDS by the clean sample (Gonzalez et al. 2023), over half the logarithm of signal to noise. */
+static double half_log_snr(const at_scheduler *s, float sigma)
+{
+    return log(signal_of(s, sigma)) - log(sigma);
+}
+
+/* From c->sigma to `to` by `clean`, without the noise that eta 1 adds: *up of it. */
+static at_tensor *exponential(at_context *cx, const at_scheduler *s, const at_k_call *c,
+                              at_tensor *x, at_tensor *clean, float to, double eta, float *up)
+{
+    double h = half_log_snr(s, to) - half_log_snr(s, c->sigma);
+    *up = (float)(to * sqrt(-expm1(-2.0 * h * eta)));
+    return at_blend(cx, (float)(to / c->sigma * exp(-h * eta)), x,
+                    (float)(signal_of(s, to) * -expm1(-h * (1.0 + eta))), clean);
+}
+
+static at_tensor *seeds_first(at_context *cx, at_scheduler *s, const at_k_call *c, double eta)
+{
+    float up, to = at_k_run_of(s)->shown[s->index + 1];
+    at_tensor *x = exponential(cx, s, c, c->x, c->clean, to, eta, &up);
+    return eta > 0 ? at_k_with_noise(cx, x, up, c->noise) : x;
+}
+
+/* To the end and once more from there: the first call's result, mended by what the second says. */
+static at_tensor *exp_heun(at_context *cx, at_scheduler *s, const at_k_call *c, double eta)
+{
+    if (!c->stage) return seeds_first(cx, s, c, eta);
+    double h = (1.0 + eta) * (half_log_snr(s, c->next) - half_log_snr(s, c->sigma));
+    at_tensor *change = at_sub(cx, c->clean, at_k_run_of(s)->start_clean);
+    float by = (float)(signal_of(s, c->next) * (1.0 + expm1(-h) / h));
+    at_tensor *x = at_blend(cx, 1.0f, c->x, by, change);
+    return eta > 0 ? at_k_with_noise(cx, x, 0.0f, c->noise) : x; /* drawn, for what comes after */
+}
+
+at_tensor *at_k_exp_heun_2_x0(at_context *cx, at_scheduler *s, const at_k_call *c)
+{
+    return exp_heun(cx, s, c, 0.0);
+}
+
+at_tensor *at_k_exp_heun_2_x0_sde(at_context *cx, at_scheduler *s, const at_k_call *c)
+{
+    return exp_heun(cx, s, c, 1.0);
+}
+
+/* To the middle, and by what is said there all the way; the noise of the first half stays. */
+at_tensor *at_k_seeds_2(at_context *cx, at_scheduler *s, const at_k_call *c)
+{
+    const at_k_run *m = at_k_run_of(s);
+    float half, whole;
+    if (!c->stage) return seeds_first(cx, s, c, 1.0);
+    at_tensor *still = exponential(cx, s, c, m->start, m->start_clean, c->shown, 1.0, &half);
+    at_tensor *x = exponential(cx, s, c, m->start, c->clean, c->next, 1.0, &whole);
+    double h = half_log_snr(s, c->next) - half_log_snr(s, c->shown), left = exp(-h);
+    x = at_blend(cx, 1.0f, x, (float)(c->next / c->shown * left), at_sub(cx, c->x, still));
+    return at_k_with_noise(cx, x, (float)(c->next * sqrt(1.0 - left * left)), c->noise);
 }
 
 static int nearest(const double *x, int count, double to)

@@ -479,8 +479,8 @@ static at_tensor *dpm_fast(at_context *cx, at_scheduler *s, const at_k_call *c)
                   .destroy = destroy},                            \
         __VA_ARGS__                                               \
     }
-#define CFG_PP(function, ...) \
-    K_CLASS(#function, function, 1, false, true, .move = at_k_##function, __VA_ARGS__)
+#define CFG_PP(function, calls_, ...) \
+    K_CLASS(#function, function, calls_, false, true, .move = at_k_##function, __VA_ARGS__)
 
 static const at_k_class SAMPLERS[] = {
     K_SAMPLER("k_euler", euler, 1, .move = euler),
@@ -516,11 +516,20 @@ static const at_k_class SAMPLERS[] = {
     K_CLASS("restart", restart, 2, true, false, .move = straight, .later = heun,
             .level = level_next, .levels = at_k_restart_levels, .by_karras = true,
             .not_on_flows = true),
-    CFG_PP(euler_cfg_pp, ),
-    CFG_PP(euler_ancestral_cfg_pp, ),
-    CFG_PP(dpmpp_2m_cfg_pp, ),
-    CFG_PP(res_multistep_cfg_pp, ),
-    CFG_PP(gradient_estimation_cfg_pp, ),
+    K_SAMPLER("exp_heun_2_x0", exp_heun_2_x0, 2, .move = at_k_exp_heun_2_x0,
+              .later = at_k_exp_heun_2_x0, .level = level_next, .below_1 = true),
+    K_SAMPLER("exp_heun_2_x0_sde", exp_heun_2_x0_sde, 2, .move = at_k_exp_heun_2_x0_sde,
+              .later = at_k_exp_heun_2_x0_sde, .level = level_next, .below_1 = true),
+    K_SAMPLER("seeds_2", seeds_2, 2, .move = at_k_seeds_2, .later = at_k_seeds_2, .level = middle,
+              .not_on_flows = true),
+    CFG_PP(euler_cfg_pp, 1, ),
+    CFG_PP(euler_ancestral_cfg_pp, 1, ),
+    CFG_PP(dpmpp_2m_cfg_pp, 1, ),
+    CFG_PP(res_multistep_cfg_pp, 1, ),
+    CFG_PP(gradient_estimation_cfg_pp, 1, ),
+    CFG_PP(res_multistep_ancestral_cfg_pp, 1, .not_on_flows = true),
+    CFG_PP(dpmpp_2s_ancestral_cfg_pp, 2, .later = at_k_dpmpp_2s_ancestral_cfg_pp,
+           .level = middle_down, .not_on_flows = true),
 };
 
 const at_scheduler_class *at_k_sampler(int i)

@@ -58,11 +58,16 @@ AT_K_ADDED(gradient_estimation_cfg_pp);
 AT_K_ADDED(res_multistep);
 AT_K_ADDED(res_multistep_cfg_pp);
 AT_K_ADDED(res_multistep_ancestral);
+AT_K_ADDED(res_multistep_ancestral_cfg_pp);
 AT_K_ADDED(er_sde);
 AT_K_ADDED(heunpp2);
 AT_K_ADDED(euler_cfg_pp);
 AT_K_ADDED(euler_ancestral_cfg_pp);
 AT_K_ADDED(dpmpp_2m_cfg_pp);
+AT_K_ADDED(dpmpp_2s_ancestral_cfg_pp);
+AT_K_ADDED(exp_heun_2_x0);
+AT_K_ADDED(exp_heun_2_x0_sde);
+AT_K_ADDED(seeds_2);
 
 int at_k_heunpp2_calls(int i, int steps, int asked);
 double at_k_heunpp2_level(const double *x, int stage, int calls);

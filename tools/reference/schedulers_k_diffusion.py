@@ -328,12 +328,79 @@ def gradient_estimation_cfg_pp(model, x, sigmas):
     return x
 
 
+def res_multistep_ancestral_cfg_pp(model, x, sigmas):
+    before = before_down = None
+    for i, (sigma, to) in enumerate(zip(sigmas[:-1], sigmas[1:])):
+        clean = model(x, sigma[None])
+        down, up = sampling.get_ancestral_step(sigma, to)
+        if before is None or down == 0:
+            x = clean + sampling.to_d(x, sigma, model.away) * down
+        else:
+            h = (sigma / down).log()
+            c2 = (before_down / sigmas[i - 1]).log() / h
+            phi1 = torch.expm1(-h) / -h
+            phi2 = (phi1 - 1) / -h
+            x = torch.exp(-h) * (x + clean - model.away) + h * ((phi1 - phi2 / c2) * model.away + phi2 / c2 * before)
+        if to > 0:
+            x = x + torch.randn_like(x) * up
+        before, before_down = model.away, down
+    return x
+
+
+def dpmpp_2s_ancestral_cfg_pp(model, x, sigmas):
+    for sigma, to in zip(sigmas[:-1], sigmas[1:]):
+        clean = model(x, sigma[None])
+        if to == 0:
+            return clean
+        down, up = sampling.get_ancestral_step(sigma, to)
+        middle = (sigma * down).sqrt()
+        y = middle / sigma * (x + clean - model.away) + (1 - middle / sigma) * clean
+        second = model(y, middle[None])
+        x = down / sigma * (x + clean - model.away) + (1 - down / sigma) * second  # away of the second call
+        x = x + torch.randn_like(x) * up
+
+
+# ---- SEEDS (Gonzalez et al. 2023) by the clean sample, r: where the second call is
+
+def seeds_2(model, x, sigmas, eta=1.0, r=0.5, second_order=False):
+    log_snr = lambda v: signal(model, v).log() - v.log()
+    for sigma, to in zip(sigmas[:-1], sigmas[1:]):
+        clean = model(x, sigma[None])
+        if to == 0:
+            return clean
+        h = log_snr(to) - log_snr(sigma)
+        middle = to if r == 1 else (sigma * to).sqrt()
+        y = middle / sigma * (-r * h * eta).exp() * x - signal(model, middle) * torch.expm1(-r * h * (1 + eta)) * clean
+        if eta:
+            first = torch.randn_like(x) * (-torch.expm1(-2 * r * h * eta)).sqrt()
+            y = y + middle * first
+        second = model(y, middle[None])
+        z = -h * (1 + eta)
+        phi1, phi2 = torch.expm1(z), (torch.expm1(z) - z) / z
+        said = (phi1 - phi2 / r) * clean + phi2 / r * second if second_order else phi1 * second
+        x = to / sigma * (-h * eta).exp() * x - signal(model, to) * said
+        if eta:
+            rest = (r - 1) * h * eta
+            x = x + to * (first * rest.exp() + torch.randn_like(x) * (-torch.expm1(2 * rest)).sqrt())
+
+
+def exp_heun_2_x0(model, x, sigmas):
+    return seeds_2(model, x, sigmas, 0.0, 1.0, True)
+
+
+def exp_heun_2_x0_sde(model, x, sigmas):
+    return seeds_2(model, x, sigmas, 1.0, 1.0, True)
+
+
 CFG_PP = {"euler_cfg_pp": euler_cfg_pp, "euler_ancestral_cfg_pp": euler_ancestral_cfg_pp, "dpmpp_2m_cfg_pp": dpmpp_2m_cfg_pp,
           "res_multistep_cfg_pp": res_multistep_cfg_pp, "gradient_estimation_cfg_pp": gradient_estimation_cfg_pp}
 ADDED = {"k_ddpm": ddpm, "ipndm_v": ipndm_v, "res_multistep_ancestral": res_multistep_ancestral, "er_sde": er_sde,
          "heunpp2": heunpp2, "restart": restart}
 OWN = {"ipndm": ipndm, "gradient_estimation": gradient_estimation, "res_multistep": res_multistep, "k_lcm": lcm}
-EVERY = OWN | ADDED | CFG_PP
+CFG_PP_ANCESTRAL = {"res_multistep_ancestral_cfg_pp": res_multistep_ancestral_cfg_pp,
+                    "dpmpp_2s_ancestral_cfg_pp": dpmpp_2s_ancestral_cfg_pp}
+SEEDS = {"exp_heun_2_x0": exp_heun_2_x0, "exp_heun_2_x0_sde": exp_heun_2_x0_sde, "seeds_2": seeds_2}
+EVERY = OWN | ADDED | CFG_PP | CFG_PP_ANCESTRAL | SEEDS
 
 
 # ---- walks
@@ -391,14 +458,14 @@ def case(sampler, schedule, steps, prediction="epsilon", shift=None, bar=2e-5):
     else:
         sigmas = levels(model, schedule, steps)
     x = torch.randn(1, 4, 1, generator=g) * (1.0 if shift else sigmas[0])
-    if shift and sampler == "er_sde" and sigmas[0] >= 1:  # where there is a logarithm
+    if shift and sampler in ("er_sde", *SEEDS) and sigmas[0] >= 1:  # where there is a logarithm
         sigmas[0] = shift * (1 - 1e-4) / (1 + (shift - 1) * (1 - 1e-4))
-    watched, start = Watched(model, recorder if sampler in CFG_PP else None), exact(x)
+    watched, start = Watched(model, recorder if sampler.endswith("_cfg_pp") else None), exact(x)
     torch.manual_seed(seed + 1)
     extra, drawn = {}, seed + 1
     if sampler.endswith("heun") and "sde" in sampler:
         extra["solver_type"] = "heun"
-    if "sde" in sampler:
+    if "sde" in sampler and sampler not in EVERY:
         extra["noise_sampler"] = sampling.BrownianTreeNoiseSampler(x, sigmas[sigmas > 0].min(), sigmas.max(), drawn)
     if sampler in EVERY:
         last = EVERY[sampler](watched, x, sigmas)
@@ -445,6 +512,11 @@ def main():
     case("k_euler", "laplace", 7)
     case("k_euler", "turbo", 7)
     case("k_euler", "turbo", 6, shift=3.0)
+    for sampler in (*CFG_PP_ANCESTRAL, *SEEDS):
+        case(sampler, "normal", 6)
+        case(sampler, "karras", 5, "v_prediction")
+    for sampler in ("exp_heun_2_x0", "exp_heun_2_x0_sde"):
+        case(sampler, "simple", 5, shift=3.0, bar=1e-4)
     path = FIXTURES / "schedulers" / "k_diffusion.json"
     write_json(path, cases)
     report(path.parent, f"{len(cases)} cases")
