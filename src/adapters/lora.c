@@ -63,6 +63,12 @@ static bool read_layers(at_lora *lora)
     for (int64_t i = 0; fine && i < count; i++) {
         const at_weight *w = at_weights_at(lora->weights, i);
         at_lora_key key;
+        const char *family = at_lora_unread_family(w->name);
+        if (family) {
+            fine = at_fail_false(cx, AT_ERROR_UNSUPPORTED, "%s: %s is not supported (%.200s)",
+                                 lora->path, family, w->name);
+            break;
+        }
         if (!at_lora_key_of(w->name, &key)) continue;
         at_lora_layer *layer = layer_of(lora, by_path, &key);
         fine = layer && at_values_are_finite(cx, lora->path, lora->weights, w);

@@ -53,6 +53,24 @@ static const struct suffix {
     {".b_norm", AT_LORA_DIFF_BIAS},
 };
 
+/* Of LyCORIS, kohya and PEFT. */
+static const struct {
+    const char *text, *family;
+} unread[] = {
+    {".oft_blocks", "OFT or BOFT"},
+    {".oft_diag", "OFT"},
+    {".oft_R", "OFT"},
+    {".oft_R.weight", "OFT"},
+    {".boft_R", "BOFT"},
+    {".boft_s", "BOFT"},
+    {".a1.weight", "GLoRA"},
+    {".b1.weight", "GLoRA"},
+    {".on_input", "IA3"},
+    {".ia3_l", "IA3"},
+    {".vera_lambda_b", "VeRA"},
+    {".vera_lambda_d", "VeRA"},
+};
+
 static const struct prefix {
     const char *text;
     at_lora_part part;
@@ -102,16 +120,28 @@ static at_lora_part take_prefix(const char **key)
     return begins(*key, "text_model.") ? AT_LORA_CLIP : AT_LORA_DENOISER;
 }
 
+static bool ends(const char *text, size_t length, const char *with)
+{
+    size_t n = strlen(with);
+    return n < length && strcmp(text + length - n, with) == 0;
+}
+
 /* Cuts the suffix off the length. */
 static at_lora_role take_suffix(const char *key, size_t *length)
 {
     for (size_t i = 0; i < AT_COUNT(suffixes); i++) {
-        size_t n = strlen(suffixes[i].text);
-        if (n >= *length || strcmp(key + *length - n, suffixes[i].text) != 0) continue;
-        *length -= n;
+        if (!ends(key, *length, suffixes[i].text)) continue;
+        *length -= strlen(suffixes[i].text);
         return suffixes[i].role;
     }
     return AT_LORA_OTHER;
+}
+
+const char *at_lora_unread_family(const char *key)
+{
+    for (size_t i = 0; i < AT_COUNT(unread); i++)
+        if (ends(key, strlen(key), unread[i].text)) return unread[i].family;
+    return NULL;
 }
 
 bool at_lora_plain(const char *name, char *out, size_t size)

@@ -48,6 +48,10 @@ typedef struct at_lora_key {
 /* False for a key that is too long to be one. */
 bool at_lora_key_of(const char *key, at_lora_key *out);
 
+/* The family of an adapter that is not read, of which the key is (OFT, BOFT, GLoRA, IA3, VeRA);
+   NULL: none of them. */
+const char *at_lora_unread_family(const char *key);
+
 /* `name` with every dot written as `_`; false when it does not fit. */
 bool at_lora_plain(const char *name, char *out, size_t size);
 

@@ -306,6 +306,14 @@ static void test_refused(void **state)
     refused_parts("does not fit", {Q ".hada_w1_a", 32, 2, 1}, {Q ".hada_w1_b", 2, 32, 1},
                   {Q ".hada_w2_a", 32, 2, 1}, {Q ".hada_w2_b", 3, 32, 1});
     refused_parts("without an update", {Q ".alpha", 1, 1, 1});
+    refused_parts("OFT or BOFT is not supported (" Q ".oft_blocks)", {Q ".lora_A.weight", 2, 32, 1},
+                  {Q ".lora_B.weight", 32, 2, 1}, {Q ".oft_blocks", 4, 64, 1});
+    refused_parts("OFT is not", {Q ".oft_R.weight", 4, 28, 1});
+    refused_parts("BOFT is not", {Q ".boft_R", 4, 64, 1}, {Q ".boft_s", 32, 1, 1});
+    refused_parts("GLoRA is not", {Q ".a1.weight", 2, 32, 1}, {Q ".alpha", 1, 1, 1});
+    refused_parts("IA3 is not", {Q ".weight", 32, 1, 1}, {Q ".on_input", 1, 1, 1});
+    refused_parts("IA3 is not", {Q ".ia3_l", 32, 1, 1});
+    refused_parts("VeRA is not", {Q ".vera_lambda_b", 32, 1, 1});
     refused_parts("not a LoRA", {"some.weight", 1, 1, 1});
     refused_parts("(a.lora_down.weight, b.lora_down.weight, c.lora_down.weight)",
                   {"a.lora_down.weight", 1, 1, 1}, {"b.lora_down.weight", 1, 1, 1},
