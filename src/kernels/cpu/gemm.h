@@ -204,6 +204,7 @@ static inline int64_t at_ceil_div(int64_t a, int64_t b)
 {
     return (a + b - 1) / b;
 }
+
 static inline int64_t at_round_up(int64_t x, int64_t to)
 {
     return at_ceil_div(x, to) * to;
