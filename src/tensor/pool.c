@@ -19,7 +19,40 @@ struct at_pool {
     at_scopes scopes;
 };
 
-enum { HUGE_PAGE = 2 << 20, SLACK = 96 << 20 };
+enum { PAGE = 64 << 10 /* or smaller */, HUGE_PAGE = 2 << 20, SLACK = 96 << 20 };
+
+/* Large blocks are mapped, each for itself: malloc's heap, where blocks of many sizes come and go,
+   would keep as much again in the gaps between them. */
+static bool is_mapped(size_t size)
+{
+    return size + sizeof(header) >= 2 * HUGE_PAGE;
+}
+
+static size_t mapped_size(size_t size)
+{
+    return (size + sizeof(header) + PAGE - 1) & ~(size_t)(PAGE - 1);
+}
+
+static header *map(size_t size)
+{
+    size_t total = mapped_size(size);
+    char *memory =
+        mmap(NULL, total + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) return NULL;
+    size_t before = -(uintptr_t)memory & (HUGE_PAGE - 1);
+    if (before) munmap(memory, before);
+    munmap(memory + before + total, HUGE_PAGE - before);
+    madvise(memory + before, total, MADV_HUGEPAGE); /* fewer page faults; no harm if refused */
+    return (header *)(void *)(memory + before);
+}
+
+static void give_back(header *h)
+{
+    if (is_mapped(h->size))
+        munmap(h, mapped_size(h->size));
+    else
+        free(h);
+}
 
 struct at_pool *at_pool_new(size_t budget)
 {
@@ -65,7 +98,7 @@ static void trim(at_context *cx, size_t limit)
         header *h = *p;
         *p = h->next;
         pool->cached -= h->size;
-        free(h);
+        give_back(h);
     }
 }
 
@@ -124,17 +157,12 @@ static header *from_system(at_context *cx, size_t size)
                        "(raise the budget or "
                        "make a smaller picture)",
                        (double)size / 1e6, (double)pool->used / 1e6, (double)pool->budget / 1e6);
-    size_t total = size + sizeof(header);
-    void *memory = NULL;
-    for (int attempt = 0; attempt < 2 && !memory; attempt++) {
+    header *h = NULL;
+    for (int attempt = 0; attempt < 2 && !h; attempt++) {
         if (attempt) trim(cx, 0);
-        if (posix_memalign(&memory, total >= 2 * HUGE_PAGE ? HUGE_PAGE : 64, total) != 0)
-            memory = NULL;
+        h = is_mapped(size) ? map(size) : aligned_alloc(64, size + sizeof(header));
     }
-    if (!memory) return at_fail(cx, AT_ERROR_MEMORY, "out of memory: %.1f MB", (double)size / 1e6);
-    if (total >= 2 * HUGE_PAGE)
-        madvise(memory, total, MADV_HUGEPAGE); /* fewer page faults; no harm if refused */
-    header *h = memory;
+    if (!h) return at_fail(cx, AT_ERROR_MEMORY, "out of memory: %.1f MB", (double)size / 1e6);
     h->size = size;
     return h;
 }

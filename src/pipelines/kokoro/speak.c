@@ -4,7 +4,7 @@
 #include "text/unicode.h"
 #include <string.h>
 
-enum { FIRST_TARGET = 24, TARGET = 160 }; /* symbols in a chunk */
+enum { FIRST_TARGET = 20, TARGET = 160 }; /* symbols in a chunk */
 enum { AHEAD = 600 };                     /* words and marks, more than a chunk has */
 enum { SILENCE = 2 };                     /* frames where a sentence is cut between words */
 
