@@ -1,3 +1,4 @@
+#include "adapters/lora_keys.h"
 #include "adapters/targets.h"
 #include "models/layouts/flux.h"
 #include "models/layouts/hunyuan.h"
@@ -35,8 +36,10 @@ static void names_of(at_module *module, at_names *names)
 
 static bool is_own_name(const at_targets *t, const char *name)
 {
-    for (int i = 0; i < t->count; i++)
-        if (strcmp(t->items[i].name, name) == 0) return true;
+    char plain[512];
+    if (!at_lora_plain(name, plain, sizeof plain)) return false;
+    for (int i = at_targets_find(t, plain); i >= 0; i = t->parts[i].next)
+        if (strcmp(t->parts[i].target->name, name) == 0) return true;
     return false;
 }
 

@@ -72,10 +72,7 @@ def encoder(model):
 def sd3(r, seed, folder):
     tokenizers, parts, given, joint = {}, {}, [], 4 * r.randrange(3, 20)
     for i, name in enumerate(("", "_2")):
-        words = tiny_tokenizers.clip(folder / f"tokenizer{name}", r.randrange(20, 90), 77)
-        if i:
-            for file in ("tokenizer_config.json", "special_tokens_map.json"):
-                heldout.change_json(folder / "tokenizer_2" / file, lambda c: c | {"pad_token": "!"})
+        words = tiny_tokenizers.clip(folder / f"tokenizer{name}", r.randrange(20, 90), 77, pad="!" if i else None)
         tokenizers[f"tokenizer{name}"] = CLIPTokenizer.from_pretrained(folder / f"tokenizer{name}")
         parts[f"text_encoder{name}"] = rounded(redraw(CLIPTextModelWithProjection(CLIPTextConfig(
             vocab_size=words, hidden_size=8 * r.randrange(1, 6), intermediate_size=40, num_hidden_layers=3,

@@ -4,8 +4,6 @@ sd3_tiny has three text encoders, as published; in sd3_tiny_no_t5 the third and 
 starts from init.png (image to image) and repaints the white of mask.png (inpainting, which wants 16 channels).
 """
 
-import json
-
 import numpy as np
 import torch
 from diffusers import (AutoencoderKL, FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel, StableDiffusion3Img2ImgPipeline,
@@ -96,10 +94,7 @@ def write_pictures(pipe, folder, cases):
 def build(folder, spec):
     seed, levels = spec["seed"], 4
     words = tiny_tokenizers.clip(folder / "tokenizer", 90, 20)
-    tiny_tokenizers.clip(folder / "tokenizer_2", 90, 20)
-    for name in ("tokenizer_config.json", "special_tokens_map.json"):  # as published
-        path = folder / "tokenizer_2" / name
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"pad_token": "!"}, indent=1) + "\n")
+    tiny_tokenizers.clip(folder / "tokenizer_2", 90, 20, pad="!")
     tokenizers = {name: CLIPTokenizer.from_pretrained(folder / name) for name in ("tokenizer", "tokenizer_2")}
     parts = {}
     for i, (name, sizes) in enumerate(zip(("text_encoder", "text_encoder_2"), spec["clips"])):

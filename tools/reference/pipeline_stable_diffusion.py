@@ -119,11 +119,7 @@ def build(folder, spec):
         if sizes is None:
             parts["text_encoder"] = tokenizers["tokenizer"] = None
             continue
-        words = tiny_tokenizers.clip(folder / f"tokenizer{n}", 90, 20)
-        if i:  # as published
-            for name in ("tokenizer_config.json", "special_tokens_map.json"):
-                path = folder / "tokenizer_2" / name
-                path.write_text(json.dumps(json.loads(path.read_text()) | {"pad_token": "!"}, indent=1) + "\n")
+        words = tiny_tokenizers.clip(folder / f"tokenizer{n}", 90, 20, pad="!" if i else None)
         tokenizers[f"tokenizer{n}"] = CLIPTokenizer.from_pretrained(folder / f"tokenizer{n}")
         cls = CLIPTextModelWithProjection if i else CLIPTextModel
         parts[f"text_encoder{n}"] = redraw(cls(CLIPTextConfig(

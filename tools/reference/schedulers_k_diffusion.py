@@ -300,20 +300,27 @@ def dpmpp_2m_cfg_pp(model, x, sigmas):
     return x
 
 
-def res_multistep_cfg_pp(model, x, sigmas):
-    before = None
+def res_multistep_cfg_pp(model, x, sigmas, eta=0.0):
+    before = before_down = None
     for i, (sigma, to) in enumerate(zip(sigmas[:-1], sigmas[1:])):
         clean = model(x, sigma[None])
-        if before is None or to == 0:
-            x = clean + sampling.to_d(x, sigma, model.away) * to
+        down, up = sampling.get_ancestral_step(sigma, to, eta)
+        if before is None or down == 0:
+            x = clean + sampling.to_d(x, sigma, model.away) * down
         else:
-            h = (sigma / to).log()
-            c2 = (sigma / sigmas[i - 1]).log() / h
+            h = (sigma / down).log()
+            c2 = (before_down / sigmas[i - 1]).log() / h
             phi1 = torch.expm1(-h) / -h
             phi2 = (phi1 - 1) / -h
             x = torch.exp(-h) * (x + clean - model.away) + h * ((phi1 - phi2 / c2) * model.away + phi2 / c2 * before)
-        before = model.away
+        if eta and to > 0:
+            x = x + torch.randn_like(x) * up
+        before, before_down = model.away, down
     return x
+
+
+def res_multistep_ancestral_cfg_pp(model, x, sigmas):
+    return res_multistep_cfg_pp(model, x, sigmas, 1.0)
 
 
 def gradient_estimation_cfg_pp(model, x, sigmas):
@@ -325,25 +332,6 @@ def gradient_estimation_cfg_pp(model, x, sigmas):
         if before is not None and to > 0:
             x = x + (d - before) * (to - sigma)
         before = d
-    return x
-
-
-def res_multistep_ancestral_cfg_pp(model, x, sigmas):
-    before = before_down = None
-    for i, (sigma, to) in enumerate(zip(sigmas[:-1], sigmas[1:])):
-        clean = model(x, sigma[None])
-        down, up = sampling.get_ancestral_step(sigma, to)
-        if before is None or down == 0:
-            x = clean + sampling.to_d(x, sigma, model.away) * down
-        else:
-            h = (sigma / down).log()
-            c2 = (before_down / sigmas[i - 1]).log() / h
-            phi1 = torch.expm1(-h) / -h
-            phi2 = (phi1 - 1) / -h
-            x = torch.exp(-h) * (x + clean - model.away) + h * ((phi1 - phi2 / c2) * model.away + phi2 / c2 * before)
-        if to > 0:
-            x = x + torch.randn_like(x) * up
-        before, before_down = model.away, down
     return x
 
 

@@ -53,7 +53,8 @@ def merged(word, pair):
     return tuple(out)
 
 
-def clip(folder, merges, length, fast=False):
+def clip(folder, merges, length, fast=False, pad=None):
+    """pad: other than the end; published second encoders of XL and SD3 have "!"."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     pairs = byte_pairs(merges)
     words = alphabet + [c + "</w>" for c in alphabet] + ["".join(pair) for pair in pairs]
@@ -62,7 +63,7 @@ def clip(folder, merges, length, fast=False):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "vocab.json").write_text(json.dumps({w: i for i, w in enumerate(words)}, ensure_ascii=False), "utf-8")
     (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in pairs), "utf-8")
-    special = {"bos_token": words[-2], "eos_token": words[-1], "unk_token": words[-1], "pad_token": words[-1]}
+    special = {"bos_token": words[-2], "eos_token": words[-1], "unk_token": words[-1], "pad_token": pad or words[-1]}
     (folder / "tokenizer_config.json").write_text(json.dumps(
         {"tokenizer_class": "CLIPTokenizer", "model_max_length": length, "do_lower_case": True,
          "add_prefix_space": False, "errors": "replace", **special}, indent=1) + "\n")
