@@ -1,7 +1,7 @@
 """Runs the binary on random folders of text-guided transformers that no fixture holds, beside Diffusers: HunyuanDiTPipeline,
 Lumina2Pipeline, StableDiffusion3Pipeline (with two and three text encoders) and AuraFlowPipeline.
 
-    heldout_text_dits.py build/atelier --seeds 0:20 [--only hunyuan|lumina2|sd3|aura|sd3_wide|aura_wide] [--keep FOLDER]
+    heldout_text_dits.py build/atelier --seeds 0:20 [--only hunyuan|lumina2|sd3|aura|lumina2_wide|sd3_wide|aura_wide] [--keep FOLDER]
         [--samplers]
 
 As heldout.py, whose texts, autoencoders and comparison it takes: a seed makes one tiny folder (random sizes, options, file
@@ -90,7 +90,7 @@ def hunyuan(r, seed, folder):
                               requires_safety_checker=False, **tokenizers, **parts), parts
 
 
-def lumina2(r, seed, folder):
+def lumina2(r, seed, folder, wide=False):
     pieces = tiny_tokenizers.gemma(folder / "tokenizer", r.randrange(360, 460))
     groups, axes = r.randrange(1, 3), [2 * r.randrange(1, 4) for _ in range(3)]
     heads = groups * r.randrange(1, 4)
@@ -101,6 +101,8 @@ def lumina2(r, seed, folder):
         attn_logit_softcapping=r.choice([50.0, 2.0, None]), attn_implementation="eager")), seed)
     decoder, groups = vae(r), r.randrange(1, 3)
     heads = groups * r.randrange(1, 4)
+    if wide:
+        axes, groups, heads = [32, 32, 32], 8, 24
     transformer = redraw(Lumina2Transformer2DModel(
         sample_size=r.choice([4, 8]), in_channels=decoder.config.latent_channels, hidden_size=heads * sum(axes),
         num_layers=r.randrange(1, 4), num_refiner_layers=r.randrange(0, 3), num_attention_heads=heads, num_kv_heads=groups,
@@ -176,7 +178,7 @@ def aura(r, seed, folder, wide=False):
 
 
 KINDS = {"hunyuan": hunyuan, "lumina2": lumina2, "sd3": sd3, "aura": aura}
-WIDE = {"sd3_wide": partial(sd3, wide=True), "aura_wide": partial(aura, wide=True)}
+WIDE = {f"{name}_wide": partial(kind, wide=True) for name, kind in KINDS.items() if name != "hunyuan"}
 
 
 def build(r, kind, seed, folder):
