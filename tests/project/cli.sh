@@ -67,7 +67,7 @@ if command -v zsh >/dev/null; then
 fi
 ATELIER_CPU=generic "$build/atelier" bench kernels --only matmul_q8_0_4096x1x14336 >out &&
     grep -q 'f32 [0-9][0-9]*, bf16 none, int8 none' out &&
-    grep -q '^matmul_q8_0_4096x1x14336  *f32  *[0-9.]*[1-9]' out && ! grep -Eq ' (bf16|int8)  *[0-9]' out ||
+    grep -q '^matmul_q8_0_4096x1x14336  *f32  *[0-9.]* GB/s .* [0-9.]*[1-9]' out && ! grep -Eq ' (bf16|int8)  *[0-9]' out ||
     fail "bench in plain C: $(cat out)"
 # clang's runtime sees one processor where gcc's is there as well (FFmpeg brings it) and has bound the thread
 if ! ldd "$build/atelier" | grep -q libomp; then
