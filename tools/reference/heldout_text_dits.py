@@ -1,7 +1,7 @@
 """Runs the binary on random folders of text-guided transformers that no fixture holds, beside Diffusers: HunyuanDiTPipeline,
 Lumina2Pipeline, StableDiffusion3Pipeline (with two and three text encoders) and AuraFlowPipeline.
 
-    heldout_text_dits.py build/atelier --seeds 0:20 [--only hunyuan|lumina2|sd3|aura|lumina2_wide|sd3_wide|aura_wide] [--keep FOLDER]
+    heldout_text_dits.py build/atelier --seeds 0:20 [--only hunyuan|lumina2|sd3|aura|hunyuan_wide|...] [--keep FOLDER]
         [--samplers]
 
 As heldout.py, whose texts, autoencoders and comparison it takes: a seed makes one tiny folder (random sizes, options, file
@@ -58,7 +58,7 @@ def vae(r):
         shift_factor=r.choice([0.1159, -0.4]), use_quant_conv=r.random() < 0.5, use_post_quant_conv=r.random() < 0.5)
 
 
-def hunyuan(r, seed, folder):
+def hunyuan(r, seed, folder, wide=False):
     words = tiny_tokenizers.bert(folder / "tokenizer", r.choice([77, 512, 40]), r.random() < 0.5)
     pieces = tiny_tokenizers.t5(folder / "tokenizer_2", r.randrange(100, 200), 512, r.choice(["nmt_nfkc", "identity"]),
                                 r.random() < 0.5)
@@ -70,10 +70,12 @@ def hunyuan(r, seed, folder):
         max_position_embeddings=r.choice([77, 128])))
     t5 = heldout.random_t5(r, pieces)
     t5 = T5EncoderModel(type(t5.config)(**{**t5.config.to_dict(), "d_model": 8 * r.randrange(1, 6)}))
-    heads, head = r.randrange(1, 4), 4 * r.randrange(3, 9)  # norms over fewer channels only show rounding
+    heads, head, layers = r.randrange(1, 4), 4 * r.randrange(3, 9), r.choice([1, 2, 4, 6, 8])
+    if wide:
+        heads, head, layers = 16, 88, 2
     transformer = HunyuanDiT2DModel(
         num_attention_heads=heads, attention_head_dim=head, hidden_size=heads * head, patch_size=r.choice([1, 2, 2, 2]),
-        in_channels=decoder.config.latent_channels, sample_size=r.choice([4, 8]), num_layers=r.choice([1, 2, 4, 6, 8]),
+        in_channels=decoder.config.latent_channels, sample_size=r.choice([4, 8]), num_layers=layers,
         mlp_ratio=r.uniform(1, 5), cross_attention_dim=bert.config.hidden_size, cross_attention_dim_t5=t5.config.d_model,
         pooled_projection_dim=r.randrange(2, 20), use_style_cond_and_image_meta_size=r.random() < 0.5,
         activation_fn=r.choice(["gelu-approximate", "geglu"]))
@@ -178,7 +180,7 @@ def aura(r, seed, folder, wide=False):
 
 
 KINDS = {"hunyuan": hunyuan, "lumina2": lumina2, "sd3": sd3, "aura": aura}
-WIDE = {f"{name}_wide": partial(kind, wide=True) for name, kind in KINDS.items() if name != "hunyuan"}
+WIDE = {f"{name}_wide": partial(kind, wide=True) for name, kind in KINDS.items()}
 
 
 def build(r, kind, seed, folder):
@@ -188,14 +190,14 @@ def build(r, kind, seed, folder):
     for name, part in parts.items():
         names.append(name)
         heldout.save_part(r, part, folder / name, names)
-    if kind == "lumina2":  # the root of its width, rounded by the way through the file's dtype
+    if kind.startswith("lumina2"):  # the root of its width, rounded by the way through the file's dtype
         embeddings = pipe.text_encoder.embed_tokens
         embeddings.embed_scale.fill_(embeddings.scalar_embed_scale)
         rotary = pipe.text_encoder.rotary_emb  # likewise its frequencies
         pipe.text_encoder.rotary_emb = type(rotary)(rotary.config)
     pipe.scheduler.save_pretrained(folder / "scheduler")
     pipe.save_config(folder)
-    if kind == "lumina2" and r.random() < 0.5:
+    if kind.startswith("lumina2") and r.random() < 0.5:
         heldout.change_json(folder / "model_index.json", lambda c: c | {"_class_name": "Lumina2Text2ImgPipeline"})
     pipe.set_progress_bar_config(disable=True)
     return pipe, " ".join(names)
@@ -213,9 +215,9 @@ def random_case(r, kind, pipe):
         case["negative"] = r.choice(["", random_text(r)])
     o = case["options"]
     case["lora"] = r.choice([0.0, 0.0, 0.0, 1.0, -0.6])
-    if kind == "hunyuan":
+    if kind.startswith("hunyuan"):
         o["use_resolution_binning"] = False
-        if pipe.transformer.config.patch_size == 2 and r.random() < 0.06:  # up to a size that it was trained on
+        if kind == "hunyuan" and pipe.transformer.config.patch_size == 2 and r.random() < 0.06:  # up to a size that it was trained on
             o["use_resolution_binning"] = True
             case |= dict(width=16 * r.randrange(20, 100), height=16 * r.randrange(20, 100), steps=1, count=1, given=False)
         if r.random() < 0.4:
@@ -229,7 +231,7 @@ def random_case(r, kind, pipe):
         if r.random() < 0.4:
             o |= dict(skip_guidance_layers=r.sample(range(6), r.randrange(1, 4)), skip_layer_guidance_start=r.choice([0.01, 0.3, 0]),
                       skip_layer_guidance_stop=r.choice([0.2, 0.6, 1.0]), skip_layer_guidance_scale=r.choice([2.8, 1.0, 5.5, 0]))
-    if kind == "lumina2":
+    if kind.startswith("lumina2"):
         if r.random() < 0.4:
             o["cfg_trunc_ratio"] = r.choice([0.25, 0.5, 0.8])
         if r.random() < 0.3:
