@@ -199,12 +199,12 @@ float AT_SIMD_NAME(at_simd_soften)(int64_t count, float *scores, float *most)
     if (now == -INFINITY) return 0;
     vf sum = v_set(0), base = v_set(now);
     for (i = 0; i < whole; i += LANES) {
-        vf weight = v_exp(v_load(scores + i) - base);
+        vf weight = v_exp_below(v_load(scores + i) - base);
         v_store(scores + i, weight);
         sum = sum + weight;
     }
     if (whole == count) return v_sum(sum);
-    vf weight = v_exp(v_load_part(scores + i, count - i) - base);
+    vf weight = v_exp_below(v_load_part(scores + i, count - i) - base);
     v_store_part(scores + i, weight, count - i);
     float rest = 0;
     for (; i < count; i++) rest += scores[i];

@@ -207,7 +207,7 @@ static void softmax(int64_t n, float *y, const float *x)
     FOR_VECTORS(n)
     {
         __builtin_prefetch(x + n + i);
-        vf value = v_fill(v_exp(v_get(x + i, left) - top), left, v_set(0));
+        vf value = v_fill(v_exp_below(v_get(x + i, left) - top), left, v_set(0));
         sum += value;
         v_put(y + i, value, left);
     }
