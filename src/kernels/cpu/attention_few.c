@@ -26,7 +26,8 @@ static void score(const at_attention_args *a, const at_gemm *g, workspace *w, in
         const void *row[COLUMNS];
         for (int64_t c = 0; c < COLUMNS; c++) row[c] = k + AT_MIN(j + c, keys - 1) * a->k_stride[1];
         memset(lanes, 0, (size_t)(rows * COLUMNS * g->lanes) * sizeof *lanes);
-        g->lane_sums(a->head_size, rows, (const uint32_t *)w->q, a->head_size, row, lanes);
+        g->lane_sums(a->head_size, rows, (const uint32_t *)w->q, a->head_size, row,
+                     COLUMNS * a->k_stride[1] * (int64_t)sizeof *k, lanes);
         g->add_lanes(rows * COLUMNS, lanes, sums);
         for (int64_t i = 0; i < rows; i++)
             memcpy(&w->scores[i][j], sums + i * COLUMNS, COLUMNS * sizeof *sums);

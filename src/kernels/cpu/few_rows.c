@@ -9,7 +9,7 @@
 #include "kernels/cpu/gemm.h"
 #include <string.h>
 
-enum { COLUMNS = AT_GEMM_FEW_COLUMNS, MOST_LANES = 16, AT_ONCE = 4 /* rows of x */ };
+enum { COLUMNS = AT_GEMM_FEW_COLUMNS, MOST_LANES = 16 };
 enum { WORDS = 256 /* most of a row of the weight in a block */ };
 enum { SMALL = 1 << 16 /* values of a weight that one thread reads */ };
 
@@ -17,6 +17,7 @@ typedef struct few {
     const at_context *cx;
     const at_product *p;
     int64_t block, blocks;     /* values of k, and how often */
+    int64_t block_bytes;       /* of the weight */
     int64_t words;             /* of a row of x in a block */
     uint32_t *x;               /* [blocks][m][words] */
     at_lane_sums *as_they_lie; /* NULL, or what takes the rows of the weight so */
@@ -40,22 +41,6 @@ static const char *weight_at(const at_product *p, int64_t row, int64_t first)
            first / at_dtype_block(p->dtype) * (int64_t)at_dtype_block_bytes(p->dtype);
 }
 
-/* The processor's own prefetching does not keep up with some rows at once, and ends where they do:
-   asks for what comes two blocks after block b of the columns from `column` on. */
-static void fetch(const few *f, int64_t column, int64_t b, int64_t part, int64_t parts)
-{
-    const at_product *p = f->p;
-    b += 2;
-    for (; b >= f->blocks; b -= f->blocks) column += COLUMNS;
-    int64_t first = b * f->block, count = AT_MIN(f->block, p->k - first);
-    int64_t bytes = count / at_dtype_block(p->dtype) * (int64_t)at_dtype_block_bytes(p->dtype);
-    int64_t end = AT_MIN(column + COLUMNS, p->n);
-    for (int64_t j = column + part; j < end; j += parts) {
-        const char *from = weight_at(p, j, first);
-        for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + i, 0, 2);
-    }
-}
-
 /* One step of sums. */
 static void add_sums(const few *f, int64_t column, int64_t b, float *sums)
 {
@@ -65,6 +50,7 @@ static void add_sums(const few *f, int64_t column, int64_t b, float *sums)
     _Alignas(64) uint32_t words[COLUMNS][WORDS];
     int64_t columns = AT_MIN(COLUMNS, p->n - column);
     int64_t first = b * f->block, count = AT_MIN(f->block, p->k - first);
+    bool in_place = f->as_they_lie || p->dtype == g->dtype;
     const void *w[COLUMNS] = {NULL};
     for (int j = 0; j < COLUMNS; j++)
         w[j] = j >= columns     ? w[0]
@@ -73,11 +59,7 @@ static void add_sums(const few *f, int64_t column, int64_t b, float *sums)
                                                   g->group == 1 ? values[j] : wide, words[j]);
     at_lane_sums *add = f->as_they_lie ? f->as_they_lie : g->lane_sums;
     const uint32_t *x = f->x + b * p->m * f->words;
-    for (int64_t i = 0; i < p->m; i += AT_ONCE) {
-        fetch(f, column, b, i / AT_ONCE, at_ceil_div(p->m, AT_ONCE));
-        add(at_gemm_words(g, count), AT_MIN(AT_ONCE, p->m - i), x + i * f->words, f->words, w,
-            sums + i * COLUMNS * g->lanes);
-    }
+    add(at_gemm_words(g, count), p->m, x, f->words, w, in_place ? f->block_bytes : 0, sums);
 }
 
 /* COLUMNS columns of y from `column` on. */
@@ -113,6 +95,7 @@ void at_product_few_rows(at_context *cx, const at_product *given)
     choose(&f, &p);
     f.block = p.gemm->few;
     f.blocks = at_ceil_div(p.k, f.block);
+    f.block_bytes = f.block / at_dtype_block(p.dtype) * (int64_t)at_dtype_block_bytes(p.dtype);
     f.words = at_gemm_words(p.gemm, f.block);
     f.x = at_scratch(cx, (size_t)(f.blocks * p.m * f.words + 1) * sizeof *f.x);
     if (!f.x) return;

@@ -25,9 +25,10 @@ enum {
 };
 
 /* sums[i][j][lanes] += x[i][.] w[j][.] lane by lane, over `count` words of m rows of x and of
-   AT_GEMM_FEW_COLUMNS rows of w (unaligned) */
+   AT_GEMM_FEW_COLUMNS rows of w (unaligned). What lies `ahead` bytes behind w is asked for
+   meanwhile, in the steps of the sums: asked for at once, it would keep them waiting. */
 typedef void at_lane_sums(int64_t count, int64_t m, const uint32_t *x, int64_t x_stride,
-                          const void *const *w, float *sums);
+                          const void *const *w, int64_t ahead, float *sums);
 
 typedef void at_tile(int64_t count, const uint32_t *a, int64_t a_stride, const uint32_t *panel,
                      float *c, int64_t c_stride, bool add);

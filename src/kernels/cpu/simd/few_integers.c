@@ -200,16 +200,23 @@ static inline vf scaled_sum(const vs w[VECTORS], vf scale, const uint32_t *words
 
 enum { MOST_ROWS = 4 /* at once */ };
 
+static inline void fetch(const uint8_t *p, int64_t bytes)
+{
+    for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + i);
+}
+
 /* Constant where it is inlined: how integers are read, the bytes of a block, where it has a minimum
    (0: nowhere), the rows of x. */
 static inline __attribute__((always_inline)) void
 simple_column(void (*read)(const uint8_t *in, vs w[VECTORS]), int bytes, int minimum, int m,
-              int64_t count, const uint32_t *x, int64_t x_stride, const uint8_t *w, float *sums)
+              int64_t count, const uint32_t *x, int64_t x_stride, const uint8_t *w, int64_t ahead,
+              float *sums)
 {
     vf all[MOST_ROWS];
 #pragma GCC unroll 4
     for (int i = 0; i < m; i++) all[i] = v_load(sums + i * AT_GEMM_FEW_COLUMNS * LANES);
     for (; count > 0; count -= STEP, x += STEP) {
+        fetch(w + ahead, bytes * SCALED / 32);
         int64_t words = (count < STEP ? count : STEP) - SCALES;
         float least[SUMS] = {0}; /* of 16 values each */
         vf part[MOST_ROWS];
@@ -360,11 +367,12 @@ static inline vf integer_sum(const vs w[ALL], const uint32_t *x)
 static inline __attribute__((always_inline)) void
 K_column(void (*read)(const uint8_t *in, K_scales *out), vs (*code)(const uint8_t *in, int i),
          int bytes, bool minima, int m, int64_t count, const uint32_t *x, int64_t x_stride,
-         const uint8_t *w, float *sums)
+         const uint8_t *w, int64_t ahead, float *sums)
 {
     vf all[MOST_ROWS];
     K_scales scales[BLOCKS];
     int64_t blocks = AT_MIN(count / STEP, BLOCKS);
+    fetch(w + ahead, bytes * blocks);
     for (int64_t b = 0; b < blocks; b++) read(w + bytes * b, &scales[b]);
 #pragma GCC unroll 4
     for (int i = 0; i < m; i++) all[i] = v_load(sums + i * AT_GEMM_FEW_COLUMNS * LANES);
@@ -392,13 +400,17 @@ K_column(void (*read)(const uint8_t *in, K_scales *out), vs (*code)(const uint8_
 
 #define SUMS_OF(name, column, ...)                                                         \
     static void name##_sums(int64_t count, int64_t m, const uint32_t *x, int64_t x_stride, \
-                            const void *const *w, float *sums)                             \
+                            const void *const *w, int64_t ahead, float *sums)              \
     {                                                                                      \
-        for (int j = 0; j < AT_GEMM_FEW_COLUMNS; j++, sums += LANES) {                     \
-            if (m == 4) column(__VA_ARGS__, 4, count, x, x_stride, w[j], sums);            \
-            if (m == 3) column(__VA_ARGS__, 3, count, x, x_stride, w[j], sums);            \
-            if (m == 2) column(__VA_ARGS__, 2, count, x, x_stride, w[j], sums);            \
-            if (m == 1) column(__VA_ARGS__, 1, count, x, x_stride, w[j], sums);            \
+        for (; m > 0; m -= MOST_ROWS, x += MOST_ROWS * x_stride) {                         \
+            float *to = sums;                                                              \
+            for (int j = 0; j < AT_GEMM_FEW_COLUMNS; j++, to += LANES) {                   \
+                if (m > 3) column(__VA_ARGS__, 4, count, x, x_stride, w[j], ahead, to);    \
+                if (m == 3) column(__VA_ARGS__, 3, count, x, x_stride, w[j], ahead, to);   \
+                if (m == 2) column(__VA_ARGS__, 2, count, x, x_stride, w[j], ahead, to);   \
+                if (m == 1) column(__VA_ARGS__, 1, count, x, x_stride, w[j], ahead, to);   \
+            }                                                                              \
+            sums += MOST_ROWS * AT_GEMM_FEW_COLUMNS * LANES;                               \
         }                                                                                  \
     }
 

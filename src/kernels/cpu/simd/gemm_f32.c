@@ -92,8 +92,8 @@ static void half_tile(int64_t count, const uint32_t *a, int64_t a_stride, const 
     tile_of(1, count, a, a_stride, panel, c, c_stride, add);
 }
 
-/* Few rows: as many at once as the registers allow. */
-enum { FEW = AT_GEMM_FEW_COLUMNS, MOST_ROWS = ROWS / 3 };
+/* Few rows: as many at once as the registers allow, with their values and one of the weight. */
+enum { FEW = AT_GEMM_FEW_COLUMNS, MOST_ROWS = ROWS == 6 ? 3 : 4 };
 
 /* The values of a row of the weight from k on, `bytes` each. */
 typedef vf values(const uint8_t *p);
@@ -110,17 +110,21 @@ static inline vf weights_at(values *value, int bytes, const void *row, int64_t k
 /* LANES of k from k on, or what is left. */
 static inline __attribute__((always_inline)) void few_step(values *value, int bytes, int rows,
                                                            const float *x, int64_t x_stride,
-                                                           const void *const *w, int64_t k,
-                                                           int64_t left, vf sum[][FEW])
+                                                           const void *const *w, int64_t ahead,
+                                                           int64_t k, int64_t left, vf sum[][FEW])
 {
-    vf weight[FEW];
+    vf from[MOST_ROWS];
 #pragma GCC unroll 4
-    for (int j = 0; j < FEW; j++) weight[j] = weights_at(value, bytes, w[j], k, left);
+    for (int i = 0; i < rows; i++) from[i] = v_get(x + i * x_stride + k, left);
 #pragma GCC unroll 4
-    for (int i = 0; i < rows; i++) {
-        vf from = v_get(x + i * x_stride + k, left);
+    for (int j = 0; j < FEW; j++) {
+        vf weight = weights_at(value, bytes, w[j], k, left);
+        __builtin_prefetch((const char *)w[j] + bytes * k + ahead);
+#if defined(AT_SIMD_avx2)
+        __asm__("" : "+x"(weight)); /* gcc would load it for every row: more than a cycle has */
+#endif
 #pragma GCC unroll 4
-        for (int j = 0; j < FEW; j++) sum[i][j] = v_fma(weight[j], from, sum[i][j]);
+        for (int i = 0; i < rows; i++) sum[i][j] = v_fma(weight, from[i], sum[i][j]);
     }
 }
 
@@ -128,7 +132,7 @@ static inline __attribute__((always_inline)) void few_step(values *value, int by
 static inline __attribute__((always_inline)) void few(values *value, int bytes, int rows,
                                                       int64_t count, const float *x,
                                                       int64_t x_stride, const void *const *w,
-                                                      float *sums)
+                                                      int64_t ahead, float *sums)
 {
     vf sum[MOST_ROWS][FEW];
     int64_t k = 0;
@@ -137,26 +141,33 @@ static inline __attribute__((always_inline)) void few(values *value, int bytes, 
 #pragma GCC unroll 4
         for (int j = 0; j < FEW; j++) sum[i][j] = v_load(sums + (i * FEW + j) * LANES);
     for (; k + LANES <= count; k += LANES)
-        few_step(value, bytes, rows, x, x_stride, w, k, LANES, sum);
-    if (k < count) few_step(value, bytes, rows, x, x_stride, w, k, count - k, sum);
+        few_step(value, bytes, rows, x, x_stride, w, ahead, k, LANES, sum);
+    if (k < count) few_step(value, bytes, rows, x, x_stride, w, ahead, k, count - k, sum);
 #pragma GCC unroll 4
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4
         for (int j = 0; j < FEW; j++) v_store(sums + (i * FEW + j) * LANES, sum[i][j]);
 }
 
-#define SUMS(name, value, bytes)                                                        \
-    static void name(int64_t count, int64_t m, const uint32_t *words, int64_t x_stride, \
-                     const void *const *w, float *sums)                                 \
-    {                                                                                   \
-        const float *x = (const float *)words;                                          \
-        for (; m >= MOST_ROWS; m -= MOST_ROWS, x += MOST_ROWS * x_stride) {             \
-            few(value, bytes, MOST_ROWS, count, x, x_stride, w, sums);                  \
-            sums += MOST_ROWS * FEW * LANES;                                            \
-        }                                                                               \
-        if (m == 3) few(value, bytes, 3, count, x, x_stride, w, sums);                  \
-        if (m == 2) few(value, bytes, 2, count, x, x_stride, w, sums);                  \
-        if (m == 1) few(value, bytes, 1, count, x, x_stride, w, sums);                  \
+/* Of m rows. One alone waits for its sums. */
+static inline int64_t rows_now(int64_t m)
+{
+    return m > MOST_ROWS && m - MOST_ROWS == 1 ? 2 : AT_MIN(m, MOST_ROWS);
+}
+
+#define SUMS(name, value, bytes)                                                           \
+    static void name(int64_t count, int64_t m, const uint32_t *words, int64_t x_stride,    \
+                     const void *const *w, int64_t ahead, float *sums)                     \
+    {                                                                                      \
+        const float *x = (const float *)words;                                             \
+        for (int64_t now; m > 0; m -= now, x += now * x_stride) {                          \
+            now = rows_now(m);                                                             \
+            if (now > 3) few(value, bytes, MOST_ROWS, count, x, x_stride, w, ahead, sums); \
+            if (now == 3) few(value, bytes, 3, count, x, x_stride, w, ahead, sums);        \
+            if (now == 2) few(value, bytes, 2, count, x, x_stride, w, ahead, sums);        \
+            if (now == 1) few(value, bytes, 1, count, x, x_stride, w, ahead, sums);        \
+            sums += now * FEW * LANES;                                                     \
+        }                                                                                  \
     }
 
 SUMS(lane_sums, from_f32, 4)

@@ -102,12 +102,14 @@ static void half_tile(int64_t count, const uint32_t *a, int64_t a_stride, const 
 
 /* LANES words of the rows of x and of the weight (those of the mask), multiplied. */
 static inline void few_step(int rows, __mmask16 mask, const uint32_t *x, int64_t x_stride,
-                            const void *const *w, int64_t k, __m512 sum[][FEW])
+                            const void *const *w, int64_t ahead, int64_t k, __m512 sum[][FEW])
 {
     __m512i weight[FEW];
 #pragma GCC unroll 4
-    for (int j = 0; j < FEW; j++)
+    for (int j = 0; j < FEW; j++) {
         weight[j] = _mm512_maskz_loadu_epi32(mask, (const char *)w[j] + 4 * k);
+        __builtin_prefetch((const char *)w[j] + 4 * k + ahead);
+    }
 #pragma GCC unroll 4
     for (int i = 0; i < rows; i++) {
         __m512i from = _mm512_maskz_loadu_epi32(mask, x + i * x_stride + k);
@@ -118,7 +120,7 @@ static inline void few_step(int rows, __mmask16 mask, const uint32_t *x, int64_t
 
 /* Up to MOST_ROWS rows of x (`rows` is constant where this is inlined). */
 static inline void few(int rows, int64_t count, const uint32_t *x, int64_t x_stride,
-                       const void *const *w, float *sums)
+                       const void *const *w, int64_t ahead, float *sums)
 {
     __m512 sum[MOST_ROWS][FEW];
 #pragma GCC unroll 4
@@ -126,8 +128,9 @@ static inline void few(int rows, int64_t count, const uint32_t *x, int64_t x_str
 #pragma GCC unroll 4
         for (int j = 0; j < FEW; j++) sum[i][j] = _mm512_loadu_ps(sums + (i * FEW + j) * LANES);
     int64_t k = 0;
-    for (; k + LANES <= count; k += LANES) few_step(rows, 0xffff, x, x_stride, w, k, sum);
-    if (k < count) few_step(rows, (__mmask16)((1u << (count - k)) - 1), x, x_stride, w, k, sum);
+    for (; k + LANES <= count; k += LANES) few_step(rows, 0xffff, x, x_stride, w, ahead, k, sum);
+    if (k < count)
+        few_step(rows, (__mmask16)((1u << (count - k)) - 1), x, x_stride, w, ahead, k, sum);
 #pragma GCC unroll 4
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4
@@ -135,15 +138,15 @@ static inline void few(int rows, int64_t count, const uint32_t *x, int64_t x_str
 }
 
 static void lane_sums(int64_t count, int64_t m, const uint32_t *x, int64_t x_stride,
-                      const void *const *w, float *sums)
+                      const void *const *w, int64_t ahead, float *sums)
 {
     for (; m >= MOST_ROWS; m -= MOST_ROWS, x += MOST_ROWS * x_stride) {
-        few(MOST_ROWS, count, x, x_stride, w, sums);
+        few(MOST_ROWS, count, x, x_stride, w, ahead, sums);
         sums += MOST_ROWS * FEW * LANES;
     }
-    if (m == 3) few(3, count, x, x_stride, w, sums);
-    if (m == 2) few(2, count, x, x_stride, w, sums);
-    if (m == 1) few(1, count, x, x_stride, w, sums);
+    if (m == 3) few(3, count, x, x_stride, w, ahead, sums);
+    if (m == 2) few(2, count, x, x_stride, w, ahead, sums);
+    if (m == 1) few(1, count, x, x_stride, w, ahead, sums);
 }
 
 /* 2^x within 8e-5 of it; infinities give 0 and infinity, NaN stays. */
