@@ -16,10 +16,10 @@ enum { SMALL = 1 << 16 /* values of a weight that one thread reads */ };
 typedef struct few {
     const at_context *cx;
     const at_product *p;
-    int64_t block, blocks;     /* values of k, and how often */
-    int64_t block_bytes;       /* of the weight */
-    int64_t words;             /* of a row of x in a block */
-    uint32_t *x;               /* [blocks][m][words] */
+    int64_t block, blocks; /* values of k, and how often */
+    int64_t ahead;         /* bytes to the next block of the weight, asked for meanwhile, or 0 */
+    int64_t words;         /* of a row of x in a block */
+    uint32_t *x;           /* [blocks][m][words] */
     at_lane_sums *as_they_lie; /* NULL, or what takes the rows of the weight so */
 } few;
 
@@ -41,6 +41,21 @@ static const char *weight_at(const at_product *p, int64_t row, int64_t first)
            first / at_dtype_block(p->dtype) * (int64_t)at_dtype_block_bytes(p->dtype);
 }
 
+/* Asks for what comes two blocks after block b of the columns from `column` on, at once: where that
+   is one run of memory or is unpacked first, it is faster so than in the steps of the sums. */
+static void fetch(const few *f, int64_t column, int64_t b)
+{
+    const at_product *p = f->p;
+    b += 2;
+    for (; b >= f->blocks; b -= f->blocks) column += COLUMNS;
+    int64_t first = b * f->block, count = AT_MIN(f->block, p->k - first);
+    int64_t bytes = weight_at(p, 0, count) - p->weight;
+    for (int64_t j = column; j < AT_MIN(column + COLUMNS, p->n); j++) {
+        const char *from = weight_at(p, j, first);
+        for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + i, 0, 2);
+    }
+}
+
 /* One step of sums. */
 static void add_sums(const few *f, int64_t column, int64_t b, float *sums)
 {
@@ -50,7 +65,6 @@ static void add_sums(const few *f, int64_t column, int64_t b, float *sums)
     _Alignas(64) uint32_t words[COLUMNS][WORDS];
     int64_t columns = AT_MIN(COLUMNS, p->n - column);
     int64_t first = b * f->block, count = AT_MIN(f->block, p->k - first);
-    bool in_place = f->as_they_lie || p->dtype == g->dtype;
     const void *w[COLUMNS] = {NULL};
     for (int j = 0; j < COLUMNS; j++)
         w[j] = j >= columns     ? w[0]
@@ -59,7 +73,8 @@ static void add_sums(const few *f, int64_t column, int64_t b, float *sums)
                                                   g->group == 1 ? values[j] : wide, words[j]);
     at_lane_sums *add = f->as_they_lie ? f->as_they_lie : g->lane_sums;
     const uint32_t *x = f->x + b * p->m * f->words;
-    add(at_gemm_words(g, count), p->m, x, f->words, w, in_place ? f->block_bytes : 0, sums);
+    if (f->ahead == 0) fetch(f, column, b);
+    add(at_gemm_words(g, count), p->m, x, f->words, w, f->ahead, sums);
 }
 
 /* COLUMNS columns of y from `column` on. */
@@ -93,9 +108,11 @@ void at_product_few_rows(at_context *cx, const at_product *given)
     at_product p = *given;
     few f = {.cx = cx, .p = &p};
     choose(&f, &p);
-    f.block = p.gemm->few;
+    bool in_place = f.as_they_lie || p.dtype == p.gemm->dtype;
+    f.block =
+        in_place && p.gemm->group == 1 && p.m <= AT_GEMM_FEWEST_ROWS ? AT_GEMM_VALUES : p.gemm->few;
     f.blocks = at_ceil_div(p.k, f.block);
-    f.block_bytes = f.block / at_dtype_block(p.dtype) * (int64_t)at_dtype_block_bytes(p.dtype);
+    if (in_place && f.blocks > 1) f.ahead = weight_at(&p, 0, f.block) - p.weight;
     f.words = at_gemm_words(p.gemm, f.block);
     f.x = at_scratch(cx, (size_t)(f.blocks * p.m * f.words + 1) * sizeof *f.x);
     if (!f.x) return;
