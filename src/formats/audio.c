@@ -1,5 +1,6 @@
 #include "formats/audio.h"
 #include "base/file.h"
+#include "base/text.h"
 #ifdef AT_HAVE_FFMPEG
 #include <errno.h>
 #include <libavcodec/avcodec.h>
@@ -10,7 +11,11 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MOST_PLANES = 64 }; /* what swresample takes */
+enum { MOST_PLANES = 64 };  /* what swresample takes */
+enum { LEAST_RATE = 1000 }; /* samples a second */
+
+static const float loudest = 1e9f;                    /* the square of more, added up, is no f32 */
+static const double gap_least = 0.1, gap_most = 3600; /* seconds */
 
 struct at_audio {
     char *path;
@@ -21,13 +26,17 @@ struct at_audio {
     SwrContext *resampler; /* made for the first frame, and anew when the sound's form changes */
     AVPacket *packet;
     AVFrame *frame;
+    bool waits; /* the frame, for the silence before it to be given */
     int stream, rate, channels;
     AVChannelLayout from_layout;
     int from_rate, from_format;
     float *samples; /* resampled, not yet taken: from `taken` on */
     int64_t taken, ready, room;
-    int64_t made, damaged, unreal; /* samples; packets passed over; values that are no numbers */
-    bool drained;
+    int64_t made, silence;            /* samples; of them silence that is not given yet */
+    int64_t damaged, unreal, missing; /* packets; values that are no numbers; samples */
+    int64_t first;                    /* damaged or missing, in samples from the beginning */
+    double end;                       /* of the last frame, by the file's clock, in seconds */
+    bool broken, drained;             /* the end is an error; reached */
 };
 
 /* ---- the file */
@@ -106,6 +115,8 @@ static bool open_codec(at_context *cx, at_audio *a)
         if ((int)i != a->stream) a->container->streams[i]->discard = AVDISCARD_ALL;
     a->codec = avcodec_alloc_context3(codec);
     if (!a->codec) return at_fail_false(cx, AT_ERROR_MEMORY, "out of memory");
+    a->codec->pkt_timebase = a->container->streams[a->stream]->time_base;
+    a->codec->err_recognition = AV_EF_CRCCHECK | AV_EF_EXPLODE; /* silence, rather than noise */
     if (avcodec_parameters_to_context(a->codec, a->container->streams[a->stream]->codecpar) < 0 ||
         avcodec_open2(a->codec, codec, NULL) < 0)
         return at_fail_false(cx, AT_ERROR_FORMAT, "%s: the sound's %s cannot be decoded", a->path,
@@ -120,6 +131,7 @@ at_audio *at_audio_open(at_context *cx, const char *path, int rate, int channels
     av_log_set_level(AV_LOG_QUIET);
     a->rate = rate;
     a->channels = channels;
+    a->end = NAN; /* no gap before the first frame */
     a->path = at_copy_text(cx, path);
     a->file = a->path ? fopen(path, "rb") : NULL;
     if (a->path && !a->file)
@@ -146,14 +158,20 @@ static bool fit_resampler(at_context *cx, at_audio *a, const AVFrame *f)
     else if (av_channel_layout_copy(&from, &f->ch_layout) < 0)
         return at_fail_false(cx, AT_ERROR_MEMORY, "out of memory");
     swr_free(&a->resampler);
-    bool made = f->sample_rate > 0 && f->ch_layout.nb_channels <= MOST_PLANES &&
+    double even[MOST_PLANES]; /* of channels that stand nowhere */
+    int n = f->ch_layout.nb_channels;
+    bool made = f->sample_rate >= LEAST_RATE && n > 0 && n <= MOST_PLANES &&
                 swr_alloc_set_opts2(&a->resampler, &to, AV_SAMPLE_FMT_FLT, a->rate, &from,
-                                    f->format, f->sample_rate, 0, NULL) >= 0 &&
-                swr_init(a->resampler) >= 0;
+                                    f->format, f->sample_rate, 0, NULL) >= 0;
+    for (int i = 0; made && i < n; i++) even[i] = 1.0 / n;
+    if (made && from.order == AV_CHANNEL_ORDER_UNSPEC)
+        made = swr_set_matrix(a->resampler, even, 0) >= 0; /* the same for each that is asked for */
+    made = made && swr_init(a->resampler) >= 0;
     av_channel_layout_uninit(&from);
     if (!made)
-        return at_fail_false(cx, AT_ERROR_FORMAT, "%s: %d channels of %d Hz cannot be resampled",
-                             a->path, f->ch_layout.nb_channels, f->sample_rate);
+        return at_fail_false(cx, AT_ERROR_FORMAT,
+                             "%s: %d channels of %d Hz are no sound that can be resampled", a->path,
+                             f->ch_layout.nb_channels, f->sample_rate);
     a->from_rate = f->sample_rate;
     a->from_format = f->format;
     return av_channel_layout_copy(&a->from_layout, &f->ch_layout) >= 0;
@@ -179,40 +197,71 @@ static bool resample(at_context *cx, at_audio *a, const AVFrame *f)
         in[i] = f->extended_data[av_sample_fmt_is_planar(f->format) ? i : 0];
     int made = swr_convert(a->resampler, planes, most, f ? in : NULL, f ? f->nb_samples : 0);
     for (int64_t i = 0; i < (int64_t)made * a->channels; i++)
-        if (!isfinite(out[i])) out[i] = 0, a->unreal++;
+        if (!(fabsf(out[i]) <= loudest)) out[i] = 0, a->unreal++;
     if (made > 0) a->ready += made, a->made += made;
     return true;
 }
 
-/* All frames that the codec has ready. */
-static bool receive(at_context *cx, at_audio *a)
+static void note_damage(at_audio *a)
 {
-    int got = 0;
-    while (at_ok(cx) && (got = avcodec_receive_frame(a->codec, a->frame)) >= 0) {
-        bool fine = resample(cx, a, a->frame);
-        av_frame_unref(a->frame);
-        if (!fine) return false;
-    }
-    if (!at_ok(cx)) return false;
-    a->damaged += got != AVERROR(EAGAIN) && got != AVERROR_EOF;
-    return true;
+    if (!a->damaged && !a->missing) a->first = a->made;
 }
 
-/* Decodes one packet further; at the end, what codec and resampler still hold. */
+/* Seconds that the file says it has, 0 where it does not. */
+static double promised(const at_audio *a)
+{
+    bool guessed = a->container->duration_estimation_method == AVFMT_DURATION_FROM_BITRATE;
+    return guessed ? 0 : fmax((double)a->container->duration / AV_TIME_BASE, 0);
+}
+
+/* Samples that are missing before the frame, by the file's clock; never more than the file has. */
+static int64_t gap_before(at_audio *a, const AVFrame *f)
+{
+    double unit = av_q2d(a->container->streams[a->stream]->time_base), room = promised(a);
+    bool timed = f->best_effort_timestamp != AV_NOPTS_VALUE;
+    double begin = timed ? (double)f->best_effort_timestamp * unit : a->end;
+    double gap = begin - a->end;
+    if (f->sample_rate > 0) a->end = begin + (double)f->nb_samples / f->sample_rate;
+    room = room > 0 ? room - (double)a->made / a->rate : gap_most;
+    return a->made && gap > gap_least && gap <= fmin(room, gap_most) ? (int64_t)(gap * a->rate) : 0;
+}
+
+/* One packet further to the codec. */
+static void send(at_audio *a)
+{
+    int got = av_read_frame(a->container, a->packet);
+    if (got < 0) {
+        a->broken = got != AVERROR_EOF;
+        avcodec_send_packet(a->codec, NULL);
+    } else if (a->packet->stream_index == a->stream) {
+        bool bad = a->packet->flags & AV_PKT_FLAG_CORRUPT;
+        if (avcodec_send_packet(a->codec, a->packet) < 0 || bad) note_damage(a), a->damaged++;
+    }
+    av_packet_unref(a->packet);
+}
+
+/* One frame or packet further; at the end, what the resampler still holds. */
 static bool decode(at_context *cx, at_audio *a)
 {
-    if (av_read_frame(a->container, a->packet) < 0) {
+    int got = a->waits ? 0 : avcodec_receive_frame(a->codec, a->frame);
+    if (got == AVERROR_EOF) {
         a->drained = true;
-        avcodec_send_packet(a->codec, NULL);
-        if (!receive(cx, a) || !resample(cx, a, NULL)) return false;
-        if (!a->made) return at_fail_false(cx, AT_ERROR_FORMAT, "%s: holds no sound", a->path);
-        return true;
+        if (resample(cx, a, NULL) && !a->made)
+            at_fail(cx, AT_ERROR_FORMAT, "%s: holds no sound", a->path);
+    } else if (got < 0) {
+        if (got != AVERROR(EAGAIN)) note_damage(a), a->damaged++;
+        send(a);
+    } else if (!a->waits && (a->silence = gap_before(a, a->frame)) > 0) {
+        note_damage(a);
+        a->made += a->silence;
+        a->missing += a->silence;
+        a->waits = true;
+    } else {
+        a->waits = false;
+        resample(cx, a, a->frame);
+        av_frame_unref(a->frame);
     }
-    bool ours = a->packet->stream_index == a->stream;
-    int sent = ours ? avcodec_send_packet(a->codec, a->packet) : -1;
-    av_packet_unref(a->packet);
-    a->damaged += ours && sent < 0;
-    return sent < 0 ? at_ok(cx) : receive(cx, a);
+    return at_ok(cx);
 }
 
 int64_t at_audio_read(at_context *cx, at_audio *a, float *out, int64_t count)
@@ -220,35 +269,63 @@ int64_t at_audio_read(at_context *cx, at_audio *a, float *out, int64_t count)
     if (!a || !at_ok(cx)) return -1;
     int64_t done = 0;
     while (done < count) {
-        if (a->taken == a->ready) {
+        float *to = out + done * a->channels;
+        int64_t some = AT_MIN(count - done, a->taken < a->ready ? a->ready - a->taken : a->silence);
+        size_t size = sizeof(float) * (size_t)(some * a->channels);
+        if (a->taken < a->ready) {
+            memcpy(to, a->samples + a->taken * a->channels, size);
+            a->taken += some;
+        } else if (a->silence) {
+            memset(to, 0, size);
+            a->silence -= some;
+        } else if (a->drained) {
+            break;
+        } else {
             a->taken = a->ready = 0;
-            if (a->drained) break;
             if (!decode(cx, a)) return -1;
-            continue;
         }
-        int64_t some = AT_MIN(count - done, a->ready - a->taken);
-        memcpy(out + done * a->channels, a->samples + a->taken * a->channels,
-               sizeof(float) * (size_t)(some * a->channels));
-        a->taken += some;
         done += some;
     }
     return done;
 }
 
+/* Whether the last page of an Ogg file, which tells no length elsewhere, is cut. */
+static bool lacks_page(const at_audio *a)
+{
+    enum { HEAD = 27, MOST = HEAD + 255 + 255 * 255 };
+    uint8_t tail[MOST];
+    if (strcmp(a->container->iformat->name, "ogg") != 0 || fseeko(a->file, 0, SEEK_END))
+        return false;
+    off_t from = AT_MAX(ftello(a->file) - MOST, 0);
+    if (fseeko(a->file, from, SEEK_SET)) return false;
+    int64_t size = (int64_t)fread(tail, 1, MOST, a->file), at = size - 4;
+    while (at > 0 && memcmp(tail + at, "OggS", 4) != 0) at--;
+    if (at < 0 || at + HEAD > size || at + HEAD + tail[at + HEAD - 1] > size) return true;
+    int64_t end = at + HEAD + tail[at + HEAD - 1];
+    for (int i = 0; i < tail[at + HEAD - 1]; i++) end += tail[at + HEAD + i];
+    return end > size;
+}
+
 void at_audio_report(at_context *cx, const at_audio *a)
 {
-    double seconds = (double)a->made / a->rate;
-    double promised = (double)a->container->duration / AV_TIME_BASE;
-    bool told = a->container->duration_estimation_method != AVFMT_DURATION_FROM_BITRATE;
+    double seconds = (double)a->made / a->rate, length = promised(a);
+    at_text what = {0};
+    if (a->damaged || a->missing)
+        at_text_print(cx, &what, " from %.1f s on", (double)a->first / a->rate);
     if (a->damaged)
-        at_log(cx, AT_LOG_WARNING, "%s: damaged, and passed over: %lld parts", a->path,
-               (long long)a->damaged);
+        at_text_print(cx, &what, ", %lld packets cannot be decoded", (long long)a->damaged);
+    if (a->missing)
+        at_text_print(cx, &what, ", %.1f s are missing (silence in their place)",
+                      (double)a->missing / a->rate);
     if (a->unreal)
-        at_log(cx, AT_LOG_WARNING, "%s: %lld samples are not numbers: silence in their place",
-               a->path, (long long)a->unreal);
-    if (told && promised > seconds + 1)
-        at_log(cx, AT_LOG_WARNING, "%s: %.1f seconds, where the file promises %.1f: cut off?",
-               a->path, seconds, promised);
+        at_text_print(cx, &what, ", %lld samples are not numbers (silence in their place)",
+                      (long long)a->unreal);
+    if (length > seconds + 1)
+        at_text_print(cx, &what, ", %.1f of %.1f s are there", seconds, length);
+    else if (a->broken || lacks_page(a))
+        at_text_print(cx, &what, ", cut off after %.1f s", seconds);
+    if (what.size) at_log(cx, AT_LOG_WARNING, "%s: damaged%s", a->path, what.data);
+    at_text_free(&what);
 }
 
 #else

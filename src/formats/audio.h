@@ -13,11 +13,11 @@ at_audio *at_audio_open(at_context *cx, const char *path, int rate, int channels
 void at_audio_close(at_audio *audio); /* NULL is fine */
 
 /* The next samples of each channel, interleaved: at most count, fewer only at the end, 0 after it;
-   -1 on failure. What is damaged is passed over, as players do; values that are not numbers become
-   silence. */
+   -1 on failure. What is damaged is passed over, as players do; what is missing by the file's clock
+   and values that are not numbers become silence. */
 int64_t at_audio_read(at_context *cx, at_audio *audio, float *out, int64_t count);
 
-/* Warns of what was passed over so far, and, at the end, of a file that is shorter than it says. */
+/* At the end: warns, in one line, of what was passed over and of a file that is cut off. */
 void at_audio_report(at_context *cx, const at_audio *audio);
 
 #endif

@@ -1,6 +1,7 @@
 /* Sound files: WAV made here, of every odd kind; what FFmpeg reads beyond that is its own. */
 #include "base/file.h"
 #include "formats/audio.h"
+#include "formats/sound_writer.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -109,16 +110,30 @@ static void test_resampled(void **state)
     assert_true(abs(crossings - 2 * HERTZ / 4) <= 3);
 }
 
+/* Twelve channels, which stand nowhere: their mean. */
+static void test_many_channels(void **state)
+{
+    (void)state;
+    static float out[MOST];
+    size_t size = header(RATE, 12, 100, false);
+    for (int i = 0; i < 1200; i++) number(44 + 2 * (size_t)i, (uint32_t)(i % 12 * 1000), 2);
+    put("twelve.wav", size);
+    assert_int_equal(read_all("twelve.wav", RATE, out, MOST, NULL), 100);
+    for (int i = 0; i < 100; i++) assert_true(fabsf(out[i] - 5500.0f / 32768) < 1e-4f);
+    put("many.wav", header(RATE, 65, 100, false));
+    assert_int_equal(read_all("many.wav", RATE, out, MOST, "65 channels"), -1);
+}
+
 static void test_not_a_number(void **state)
 {
     (void)state;
     static float out[MOST];
-    float values[4] = {0.25f, NAN, INFINITY, -0.5f};
-    size_t size = header(RATE, 1, 4, true);
+    float values[5] = {0.25f, NAN, INFINITY, -0.5f, 3e38f}; /* the last: its square is none */
+    size_t size = header(RATE, 1, 5, true);
     memcpy(bytes + 44, values, sizeof values);
     put("nan.wav", size);
-    assert_int_equal(read_all("nan.wav", RATE, out, MOST, NULL), 4);
-    assert_true(out[0] == 0.25f && out[1] == 0 && out[2] == 0 && out[3] == -0.5f);
+    assert_int_equal(read_all("nan.wav", RATE, out, MOST, NULL), 5);
+    assert_true(out[0] == 0.25f && out[1] == 0 && out[2] == 0 && out[3] == -0.5f && out[4] == 0);
 }
 
 static char said[300];
@@ -137,6 +152,7 @@ static const char *report_of(const char *name)
     at_context *cx = at_context_new(&(at_context_options){.log = hear});
     at_audio *a = at_audio_open(cx, in_folder(name), RATE, 1);
     assert_true(at_audio_read(cx, a, out, MOST) > 0);
+    while (at_audio_read(cx, a, out, MOST) > 0) {}
     at_audio_report(cx, a);
     at_audio_close(a);
     at_context_free(cx);
@@ -150,13 +166,73 @@ static void test_report(void **state)
     size_t size = header(RATE, 1, 4, true);
     memcpy(bytes + 44, values, sizeof values);
     put("nan.wav", size);
-    assert_non_null(strstr(report_of("nan.wav"), "nan.wav: 2 samples are not numbers"));
+    assert_non_null(strstr(report_of("nan.wav"), "nan.wav: damaged, 2 samples are not numbers"));
     memset(bytes, 0, sizeof bytes);
     size = header(RATE, 1, 5 * RATE, false);
     put("whole.wav", size);
     assert_string_equal(report_of("whole.wav"), "");
     put("cut.wav", size / 2 + 1); /* within a sample */
     assert_non_null(strstr(report_of("cut.wav"), "cut.wav: damaged"));
+}
+
+static int64_t number_of_samples(const char *name)
+{
+    static float out[12 * RATE];
+    return read_all(name, RATE, out, AT_COUNT(out), NULL);
+}
+
+/* Ogg, whose pages have checksums and times: what is lost is silence, and the rest keeps its place;
+   that the end is gone is seen by the last page. */
+static void test_ogg(void **state)
+{
+    (void)state;
+    at_context *cx = at_context_new(NULL);
+    size_t size = 0;
+    char *ogg = at_file_read(cx, AT_FIXTURES "/audio/jfk.opus", 1 << 20, &size);
+    assert_non_null(ogg);
+    assert_true(at_file_write(cx, in_folder("whole.opus"), ogg, size));
+    assert_true(at_file_write(cx, in_folder("half.opus"), ogg, size / 2));
+    ogg[size / 2] ^= 4;
+    assert_true(at_file_write(cx, in_folder("flipped.opus"), ogg, size));
+    at_free(ogg);
+    at_context_free(cx);
+    int64_t whole = number_of_samples("whole.opus");
+    assert_string_equal(report_of("whole.opus"), "");
+    assert_int_equal(number_of_samples("flipped.opus"), whole);
+    assert_non_null(strstr(report_of("flipped.opus"), "s are missing (silence in their place)"));
+    int64_t half = number_of_samples("half.opus");
+    assert_true(half > whole / 4 && half < whole * 3 / 4);
+    assert_non_null(strstr(report_of("half.opus"), "half.opus: damaged, cut off after "));
+}
+
+/* A packet whose checksum is wrong is not heard as noise. */
+static void test_flac(void **state)
+{
+    (void)state;
+    static float tone[8 * RATE];
+    for (int i = 0; i < 4 * RATE; i++) tone[i] = (float)sin(i * 0.3);
+    at_context *cx = at_context_new(NULL);
+    at_sound_writer *w = at_sound_writer_open(cx, in_folder("tone.flac"), RATE);
+    if (at_error_status(cx) == AT_ERROR_UNSUPPORTED) {
+        at_context_free(cx);
+        skip();
+    }
+    assert_true(at_sound_writer_write(cx, w, tone, 4 * RATE) && at_sound_writer_commit(cx, w));
+    size_t size = 0;
+    char *flac = at_file_read(cx, in_folder("tone.flac"), 1 << 20, &size);
+    assert_string_equal(report_of("tone.flac"), "");
+    flac[size / 2] ^= 1;
+    assert_true(at_file_write(cx, in_folder("tone.flac"), flac, size));
+    at_free(flac);
+    at_context_free(cx);
+    assert_int_equal(read_all("tone.flac", RATE, tone, AT_COUNT(tone), NULL), 4 * RATE);
+    int silent = 0;
+    for (int i = 1; i < 4 * RATE; i++) {
+        silent += tone[i] == 0;
+        if (tone[i] != 0) assert_true(fabs(tone[i] - sin(i * 0.3)) < 1e-3);
+    }
+    assert_in_range(silent, RATE / 10, RATE);
+    assert_non_null(strstr(report_of("tone.flac"), "packets cannot be decoded"));
 }
 
 static void test_refuses(void **state)
@@ -170,6 +246,8 @@ static void test_refuses(void **state)
     assert_int_equal(read_all("text.wav", RATE, out, 4, "text.wav"), -1);
     assert_int_equal(read_all("none.wav", RATE, out, 4, "cannot be opened"), -1);
     assert_int_equal(read_all(".", RATE, out, 4, "is a folder"), -1);
+    put("slow.wav", header(1, 1, 100, false)); /* 100 seconds of no sound */
+    assert_int_equal(read_all("slow.wav", RATE, out, 4, "1 Hz are no sound"), -1);
     put("silent.wav", header(RATE, 1, 0, false));
     assert_int_equal(read_all("silent.wav", RATE, out, 4, "silent.wav"), -1);
     /* a play list names other files: they are not opened */
@@ -187,7 +265,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_samples),      cmocka_unit_test(test_resampled),
         cmocka_unit_test(test_not_a_number), cmocka_unit_test(test_report),
-        cmocka_unit_test(test_refuses),
+        cmocka_unit_test(test_refuses),      cmocka_unit_test(test_many_channels),
+        cmocka_unit_test(test_ogg),          cmocka_unit_test(test_flac),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

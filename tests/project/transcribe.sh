@@ -76,6 +76,13 @@ refuse 2 'atelier: --temperature: *' --temperature 0,2 "$speech"
 refuse 2 'atelier: --output *' "$speech" "$speech"
 refuse 2 'atelier: --format: *' --format doc "$speech"
 
+# What is there of a damaged recording is written, and one line says what is not.
+head -c 13000 "$speech" >half.opus
+"$build/atelier" transcribe -m "$model" --beam 1 --temperature 0 half.opus >out 2>err || fail "half: $(cat err)"
+[ -s out ] && [ "$(grep -c 'warning: half.opus: damaged, cut off after [0-9.]* s$' err)" -eq 1 ] ||
+    fail "half: said: $(cat err)"
+rm -f out err
+
 # Ctrl-C: nothing is left of the file.
 "$build/atelier" transcribe -q -m "$model" --beam 64 -o out.txt "$speech" "" 2>/dev/null &
 wait $! && fail "two recordings for one file"
