@@ -10,10 +10,10 @@
 typedef struct job {
     cli_session session;
     const cli_transcript_format *format;
-    const char *output; /* NULL: standard output */
-    FILE *stream;       /* that segments go to as they are known, or NULL */
-    int count;          /* of them */
+    const char *output; /* of the recording that is heard; NULL: standard output */
+    int count;          /* segments on standard output */
     cJSON *transcripts; /* of --json and of the format json */
+    int failed;         /* recordings, where others go on */
 } job;
 
 static at_transcribe_options options_of(const cli_arguments *a)
@@ -59,8 +59,8 @@ static void on_segment(void *user, const at_segment *segment)
 {
     job *j = user;
     cli_progress_clear(&j->session.progress);
-    j->format->segment(j->stream, segment, j->count++);
-    fflush(j->stream);
+    j->format->segment(stdout, segment, j->count++);
+    fflush(stdout);
 }
 
 /* All of a transcript as text, whole or not at all. */
@@ -99,7 +99,6 @@ static void transcribe(job *j, at_transcriber *model, const char *path, at_trans
 {
     at_context *cx = j->session.cx;
     bool streams = j->format->segment && !j->output && !j->session.json;
-    j->stream = stdout;
     j->count = 0;
     if (streams) {
         o.segment = on_segment;
@@ -114,7 +113,8 @@ static void transcribe(job *j, at_transcriber *model, const char *path, at_trans
         write_file(j, t);
     else if (!streams && !(j->session.json && !j->output))
         write_json(j, json);
-    if (j->session.json)
+    if (j->output) cJSON_AddStringToObject(json, "file", j->output);
+    if (j->session.json && at_ok(cx))
         cJSON_AddItemToArray(j->transcripts, json);
     else
         cJSON_Delete(json);
@@ -124,31 +124,94 @@ static void transcribe(job *j, at_transcriber *model, const char *path, at_trans
     at_transcript_free(t);
 }
 
+/* One of several cannot be heard: it is told, and the others go on. */
+static void pass_over(job *j, const char *path)
+{
+    at_context *cx = j->session.cx;
+    at_status status = at_error_status(cx);
+    if (at_ok(cx) || status == AT_ERROR_CANCELLED || status == AT_ERROR_ARGUMENT) return;
+    cli_progress_clear(&j->session.progress);
+    fprintf(stderr, "atelier: %s\n", at_error_text(cx));
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "path", path);
+    cJSON_AddStringToObject(json, "error", at_error_text(cx));
+    cJSON_AddItemToArray(j->transcripts, json);
+    j->failed++;
+    at_error_clear(cx);
+}
+
 static void summarise(job *j, const char *model, double seconds)
 {
     cJSON *json = cJSON_CreateObject();
     if (model) cJSON_AddStringToObject(json, "model", model);
-    if (j->output) cJSON_AddStringToObject(json, "file", j->output);
     cJSON_AddItemToObject(json, "transcripts", j->transcripts);
     cJSON_AddNumberToObject(json, "total", seconds);
     cli_json_add_whole(json, "peak_bytes", at_memory_peak(j->session.cx));
     cli_print_json(&j->session, json);
 }
 
+/* Where the text of a recording goes: talk.mp3's to FOLDER/talk.srt where the output is a folder.
+ */
+static char *output_of(at_context *cx, const char *output, const char *path, const char *suffix)
+{
+    if (!at_folder_exists(output)) return at_copy_text(cx, output);
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    const char *dot = strrchr(name, '.');
+    int size = (int)(dot && dot > name ? dot - name : (ptrdiff_t)strlen(name));
+    bool closed = output[strlen(output) - 1] == '/';
+    return at_format(cx, "%s%s%.*s.%s", output, closed ? "" : "/", size, name, suffix);
+}
+
+/* The files that the texts go to, all different and to be made; NULL for standard output. */
+static char **outputs_of(at_context *cx, const char *output, const char *const *paths, int count,
+                         const char *suffix)
+{
+    char **all = output ? AT_NEW_ARRAY(cx, char *, count) : NULL;
+    for (int i = 0; all && i < count && at_ok(cx); i++) {
+        all[i] = output_of(cx, output, paths[i], suffix);
+        if (all[i]) cli_check_writable(cx, all[i]);
+        for (int k = 0; k < i && at_ok(cx); k++)
+            if (strcmp(all[i], all[k]) == 0)
+                at_fail(cx, AT_ERROR_ARGUMENT, "%s: the text of %s and of %s would go there",
+                        all[i], paths[k], paths[i]);
+    }
+    return all;
+}
+
+static void transcribe_all(job *j, const cli_arguments *a, const at_transcribe_options *options)
+{
+    static const char *const suffixes[] = {"txt", "srt", "vtt", "json"};
+    at_context *cx = j->session.cx;
+    const char *const *paths;
+    int count = cli_operands(a, &paths);
+    char **outputs = outputs_of(cx, cli_text(a, "output", NULL), paths, count,
+                                suffixes[cli_choice(a, "format", 0)]);
+    at_transcriber *model = at_transcriber_load(cx, cli_text(a, "model", NULL));
+    for (int i = 0; i < count && at_ok(cx); i++) {
+        j->output = outputs ? outputs[i] : NULL;
+        transcribe(j, model, paths[i], *options);
+        if (count > 1) pass_over(j, paths[i]);
+    }
+    for (int i = 0; outputs && i < count; i++) at_free(outputs[i]);
+    at_free(outputs);
+}
+
 static int run(const cli_arguments *a)
 {
-    job j = {.format = cli_transcript_format_of(cli_choice(a, "format", 0)),
-             .output = cli_text(a, "output", NULL)};
+    int format = cli_choice(a, "format", 0), temperature_count = 0;
+    job j = {.format = cli_transcript_format_of(format)};
     const char *const *paths;
-    int count = cli_operands(a, &paths), temperature_count = 0;
+    bool several = cli_operands(a, &paths) > 1;
     double temperatures[16];
     at_transcribe_options options = options_of(a);
-    const char *list = cli_text(a, "temperature", NULL);
+    const char *list = cli_text(a, "temperature", NULL), *output = cli_text(a, "output", NULL);
     if (list && !read_temperatures(list, temperatures, AT_COUNT(temperatures), &temperature_count))
         return cli_wrong("--temperature: %s: a list of numbers from 0 to 1 is needed (0,0.2,0.4)",
                          list);
-    if (j.output && count > 1)
-        return cli_wrong("--output takes the text of one recording (%d are given)", count);
+    if (output && several && !at_folder_exists(output))
+        return cli_wrong("--output: %s: several recordings need a folder that is there", output);
+    if (!output && several && (format == 1 || format == 2) && !cli_given(a, "json"))
+        return cli_wrong("--format: subtitles of several recordings need --output FOLDER");
     if (list) {
         options.temperatures = temperatures;
         options.temperature_count = temperature_count;
@@ -156,14 +219,13 @@ static int run(const cli_arguments *a)
     double started = at_clock();
     cli_session_begin(&j.session, a);
     j.transcripts = cJSON_CreateArray();
-    if (j.output) cli_check_writable(j.session.cx, j.output);
-    at_transcriber *model = at_transcriber_load(j.session.cx, cli_text(a, "model", NULL));
-    for (int i = 0; i < count && at_ok(j.session.cx); i++) transcribe(&j, model, paths[i], options);
+    transcribe_all(&j, a, &options);
     if (j.session.json && at_ok(j.session.cx))
         summarise(&j, cli_text(a, "model", NULL), at_clock() - started);
     else
         cJSON_Delete(j.transcripts);
-    return cli_session_end(&j.session);
+    int code = cli_session_end(&j.session);
+    return code == CLI_DONE && j.failed ? CLI_FAILED : code;
 }
 
 static const cli_option what_options[] = {
@@ -172,7 +234,9 @@ static const cli_option what_options[] = {
     {"task", 0, CLI_CHOICE, "transcribe|translate", "as spoken, or in English", "transcribe"},
     {"timestamps", 0, CLI_CHOICE, "none|segment|word", "how finely times are told", "segment"},
     {"format", 0, CLI_CHOICE, "txt|srt|vtt|json", "lines, subtitles, or all that is known", "txt"},
-    {"output", 'o', CLI_FILE, "FILE", "where the text goes", "standard output"},
+    {"output", 'o', CLI_FILE, "FILE|FOLDER",
+     "where the text goes; in a folder it has the recording's name and the format's suffix",
+     "standard output"},
     {"prompt", 0, CLI_TEXT, "TEXT", "text before the first window: names, spelling, style", "none"},
     {"hotwords", 0, CLI_TEXT, "TEXT", "words that every window is told of", "none"},
     {0},
@@ -216,6 +280,8 @@ static const char *const examples[] = {
     "atelier transcribe talk.mp3 --format srt -o talk.srt",
     "German, with the time of each word",
     "atelier transcribe rede.ogg --language de --timestamps word --format json",
+    "subtitles of several, each beside the others in a folder",
+    "atelier transcribe --format srt -o subtitles/ *.mp3",
     "an hour, several windows at once",
     "atelier transcribe --batch 8 meeting.m4a",
     NULL,

@@ -44,7 +44,19 @@ for key in text language duration segments start end avg_logprob no_speech_prob 
 done
 transcribe --json "$speech" "$speech" >two.json || fail "--json"
 [ "$(grep -c '"language":' two.json)" -eq 2 ] || fail "--json of two recordings"
-rm -f out.* plain.txt two.json err
+
+# Several: each to its own file in a folder; one that cannot be heard does not stop the others.
+mkdir texts
+cp "$speech" other.opus
+printf 'RIFF' >four.wav
+transcribe --format srt -o texts "$speech" four.wav other.opus 2>err && fail "several with a bad one: exit code 0"
+[ "$(cat err)" = "$(transcribe four.wav 2>&1)" ] || fail "several: said: $(cat err)"
+cmp -s texts/jfk.srt out.srt && cmp -s texts/other.srt out.srt && [ ! -e texts/four.srt ] ||
+    fail "several: $(ls texts)"
+transcribe --json four.wav "$speech" >two.json 2>err && fail "--json with a bad one: exit code 0"
+grep -q '"error":.*four.wav' two.json && grep -q '"language":' two.json || fail "--json: $(cat two.json)"
+transcribe "$speech" "$speech" >both.txt && cat plain.txt plain.txt | cmp -s - both.txt || fail "two to standard output"
+rm -rf out.* plain.txt both.txt two.json err texts
 
 # refuse CODE PATTERN ARGUMENT...: one line, and no file.
 refuse() {
@@ -73,8 +85,12 @@ refuse 1 'atelier: none.mp3: *' none.mp3
 refuse 1 'atelier: *config.json: not sound*' "$model/config.json"
 refuse 1 'atelier: xx: not a language of this model' --language xx "$speech"
 refuse 2 'atelier: --temperature: *' --temperature 0,2 "$speech"
-refuse 2 'atelier: --output *' "$speech" "$speech"
+refuse 2 'atelier: --output: out.txt: several recordings need a folder*' "$speech" "$speech"
+refuse 1 'atelier: ./jfk.txt: the text of * and of * would go there' -o . "$speech" "$speech"
 refuse 2 'atelier: --format: *' --format doc "$speech"
+transcribe --format srt "$speech" "$speech" >out 2>err
+[ $? -eq 2 ] && [ ! -s out ] || fail "subtitles of two on standard output: $(cat err)"
+rm -f out err
 
 # What is there of a damaged recording is written, and one line says what is not.
 head -c 13000 "$speech" >half.opus
