@@ -56,15 +56,19 @@ static at_speech_piece *add(cutter *c, const char *text, size_t size, const char
 
 /* ---- marks */
 
+/* Where misaki's way with the languages of espeak-ng differs from the English one: `others`. */
 static const struct {
-    const char *mark, *phonemes;
+    const char *mark, *phonemes, *others;
 } marks[] = {
-    {"...", "…"}, {"--", "—"}, {";", ";"},  {":", ":"},  {",", ","},  {".", "."},  {"!", "!"},
-    {"?", "?"},   {"—", "—"},  {"–", "—"},  {"―", "—"},  {"…", "…"},  {"“", "“"},  {"”", "”"},
-    {"„", "“"},   {"«", "“"},  {"»", "”"},  {"(", "("},  {")", ")"},  {"[", "("},  {"]", ")"},
-    {"{", "("},   {"}", ")"},  {"¿", ""},   {"¡", ""},   {"‘", ""},   {"*", ""},   {"_", ""},
-    {"`", ""},    {"~", ""},   {"|", ""},   {"•", ""},   {"。", "."}, {"，", ","}, {"、", ","},
-    {"？", "?"},  {"！", "!"}, {"：", ":"}, {"；", ";"}, {"।", "."},  {"؟", "?"},  {"،", ","},
+    {"...", "…", "..."}, {"--", "—"},    {";", ";"},     {":", ":"},  {",", ","},
+    {".", "."},          {"!", "!"},     {"?", "?"},     {"—", "—"},  {"–", "—"},
+    {"―", "—"},          {"…", "…"},     {"“", "“"},     {"”", "”"},  {"„", "“"},
+    {"«", "“"},          {"»", "”"},     {"(", "("},     {")", ")"},  {"[", "(", ""},
+    {"]", ")", ""},      {"{", "(", ""}, {"}", ")", ""}, {"¿", ""},   {"¡", ""},
+    {"‘", ""},           {"*", ""},      {"_", ""},      {"`", ""},   {"~", ""},
+    {"|", ""},           {"•", ""},      {"。", "."},    {"，", ","}, {"、", ","},
+    {"？", "?"},         {"！", "!"},    {"：", ":"},    {"；", ";"}, {"।", "."},
+    {"؟", "?"},          {"،", ","},
 };
 
 /* Which mark the text begins with; -1: none. */
@@ -91,6 +95,15 @@ static void add_mark(cutter *c, const char *text, size_t size, const char *phone
 {
     at_speech_piece *piece = add(c, text, size, phonemes);
     if (piece) piece->is_mark = true;
+}
+
+/* Gives its bytes. */
+static size_t add_known_mark(cutter *c, int mark)
+{
+    const char *others = c->english ? NULL : marks[mark].others;
+    size_t size = strlen(marks[mark].mark);
+    add_mark(c, marks[mark].mark, size, others ? others : marks[mark].phonemes);
+    return size;
 }
 
 /* ---- words */
@@ -153,7 +166,7 @@ static bool stop_belongs(const cutter *c, const char *start, const char *end, bo
 /* Straight quotes: opening where a word follows. */
 static void add_quote(cutter *c, bool opening)
 {
-    add_mark(c, "\"", 1, opening ? "“" : "”");
+    add_mark(c, "\"", 1, !c->english ? "\"" : opening ? "“" : "”");
 }
 
 /* What has no sound and stands within words: soft hyphens, marks of direction, variants. */
@@ -193,11 +206,32 @@ static bool is_endless(const char *text, size_t size)
     return letters > MOST_WORD;
 }
 
-/* A word without marks, in the normal form: NFKC with ' for ’ and - for every hyphen. */
+/* What espeak-ng reads otherwise than its letters: 3ª, nº, m², ½, № and ™. */
+static bool has_own_reading(int32_t code)
+{
+    return code == 0xaa || code == 0xb2 || code == 0xb3 || code == 0xb9 || code == 0xba ||
+           (code >= 0xbc && code <= 0xbe) || code == 0x2116 || code == 0x2122;
+}
+
+/* NFKC; in other languages than English not of what has its own reading. Spanish 3.º is 3º. */
+static void normalize(const cutter *c, const char *text, size_t size, at_text *out)
+{
+    size_t begin = 0;
+    for (size_t i = 0, n; i < size && !c->english; i += n) {
+        if (!has_own_reading(at_utf8_next(text + i, &n))) continue;
+        bool stopped = i > begin && text[i - 1] == '.';
+        at_unicode_form(c->cx, AT_NFKC, text + begin, i - begin - stopped, out);
+        at_text_add(c->cx, out, text + i, n);
+        begin = i + n;
+    }
+    at_unicode_form(c->cx, AT_NFKC, text + begin, size - begin, out);
+}
+
+/* A word without marks, in the normal form, with ' for ’ and - for every hyphen. */
 static void add_plain_word(cutter *c, const char *text, size_t size)
 {
     at_text plain = {0}, whole = {0};
-    at_unicode_form(c->cx, AT_NFKC, text, size, &plain);
+    normalize(c, text, size, &plain);
     for (size_t i = 0; i < plain.size;) {
         size_t n;
         int32_t code = at_utf8_next(plain.data + i, &n);
@@ -288,9 +322,7 @@ static void cut_run(cutter *c, const char *start, const char *end)
             start++;
         } else if ((mark = mark_at(start, end)) >= 0 &&
                    !(*start == '.' && start + 1 < end && isalnum((unsigned char)start[1]))) {
-            size_t n = strlen(marks[mark].mark);
-            add_mark(c, start, n, marks[mark].phonemes);
-            start += n;
+            start += add_known_mark(c, mark);
         } else {
             break;
         }
@@ -323,9 +355,7 @@ static void cut_run(cutter *c, const char *start, const char *end)
             continue;
         }
         if (at > start) add_word(c, start, at);
-        add_mark(c, at, strlen(marks[mark].mark), marks[mark].phonemes);
-        at += strlen(marks[mark].mark);
-        start = at;
+        start = at += add_known_mark(c, mark);
     }
     if (stop > start) add_word(c, start, stop);
     if (belongs && ends) add_mark(c, ".", 1, ".");
@@ -333,7 +363,7 @@ static void cut_run(cutter *c, const char *start, const char *end)
         mark = mark_at(stop, end);
         if (*stop == '"') add_quote(c, false);
         size_t n = mark >= 0 ? strlen(marks[mark].mark) : 1;
-        if (mark >= 0 && !(belongs && *stop == '.')) add_mark(c, stop, n, marks[mark].phonemes);
+        if (mark >= 0 && !(belongs && *stop == '.')) add_known_mark(c, mark);
         belongs = false;
         stop += n;
     }
@@ -423,9 +453,15 @@ static const char *skip_blank(cutter *c, const char *at, size_t column)
     int breaks = 0;
     size_t size;
     const char *start = at;
-    for (; at < c->end && is_blank(at, &size); at += size) breaks += *at == '\n';
+    bool thin = !c->english; /* all of it is French space before and within marks: none */
+    for (; at < c->end && is_blank(at, &size); at += size) {
+        int32_t code = at_utf8_next(at, &size);
+        thin = thin && (code == 0xa0 || code == 0x202f);
+        breaks += *at == '\n';
+    }
     at_speech_piece *last = c->out->count ? &c->out->items[c->out->count - 1] : NULL;
-    if (last && at > start) {
+    thin = thin && last && (last->is_mark || mark_at(at, c->end) >= 0);
+    if (last && at > start && !thin) {
         last->space = true;
         if (breaks > 1 || (breaks && (column < 50 || ends_sentence(last)))) last->paragraph = true;
     }
