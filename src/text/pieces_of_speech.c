@@ -443,7 +443,7 @@ static bool is_blank(const char *at, size_t *size)
 
 static bool ends_sentence(const at_speech_piece *p)
 {
-    return p->is_mark && p->phonemes && *p->phonemes && strstr(".!?:;…", p->phonemes);
+    return p->is_mark && p->phonemes && *p->phonemes && strstr("...!?:;…", p->phonemes);
 }
 
 /* White space from `at` on. An empty line ends a paragraph, and so does the end of a line that is

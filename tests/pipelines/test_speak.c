@@ -79,8 +79,8 @@ static void test_cuts(void **state)
     (void)state;
     at_context *cx = at_context_new(NULL);
     at_utterance u = {0};
-    static const char *const words[] = {"tapa", "tipo", "tupe", "mano", "sapa",
-                                        ",",    "nani", "moto", "."};
+    static const char *const words[] = {"tapa", "tipo", "tupe", "mano", "sapa", ",", "nani",
+                                        "moto", ".",    "sapa", "...",  "nani", "."};
     for (size_t i = 0; i < AT_COUNT(words); i++)
         at_utterance_add(cx, &u, at_copy_text(cx, ""), at_copy_text(cx, words[i]), true, false);
     at_chunk chunk;
@@ -90,6 +90,8 @@ static void test_cuts(void **state)
     assert_true(chunk.end == 6 && !chunk.broken);
     assert_true(at_next_chunk(&u, 6, 10, 18, false, &chunk));
     assert_true(chunk.end == 9 && !chunk.broken);
+    assert_true(at_next_chunk(&u, 9, 10, 18, false, &chunk)); /* three dots in one */
+    assert_true(chunk.end == 11 && !chunk.broken);
     at_utterance_free(&u);
     at_context_free(cx);
 }

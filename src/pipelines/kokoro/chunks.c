@@ -4,6 +4,8 @@
 
 enum { LEAST = 12 }; /* symbols before a mark that a first chunk may end at */
 
+static const char ends[] = "...!?…"; /* three dots may be one mark */
+
 static int64_t symbols_of(const at_spoken *s)
 {
     return (int64_t)at_utf8_count(s->phonemes, strlen(s->phonemes)) + s->space;
@@ -28,8 +30,8 @@ static int64_t sentence_end(const at_utterance *u, int64_t i, int64_t most, int6
         *symbols += symbols_of(&u->items[i]);
         if (*symbols > most) return i + 1;
         if (u->items[i].paragraph) return i + 1;
-        if (is_mark(&u->items[i], ".!?…") && u->items[i].space) return i + 1;
-        if (!is_mark(&u->items[i], ".!?…")) continue;
+        if (is_mark(&u->items[i], ends) && u->items[i].space) return i + 1;
+        if (!is_mark(&u->items[i], ends)) continue;
         int64_t past = past_closing(u, i + 1);
         if (past == i + 1) continue;
         for (i++; i < past; i++) *symbols += symbols_of(&u->items[i]);
@@ -87,7 +89,7 @@ bool at_next_chunk(const at_utterance *u, int64_t begin, int64_t target, int64_t
         end = next;
     }
     bool broken = end < u->count && !u->items[end - 1].paragraph &&
-                  !is_mark(&u->items[end - 1], ".!?…;:,—)”");
+                  !is_mark(&u->items[end - 1], ends) && !is_mark(&u->items[end - 1], ";:,—)”");
     *out = (at_chunk){begin, end, broken};
     return true;
 }
