@@ -83,19 +83,22 @@ at_tensor *at_latent_steps(at_latent_run *r, at_tensor *latents, at_latent_step 
     at_context *cx = r->cx;
     at_scheduler *s = r->scheduler;
     if (!at_ok(cx)) return NULL;
-    int first = s->index, last = r->last ? r->last : s->count;
-    r->taken = last - first;
-    at_progress(cx, "denoise", 0, r->taken);
-    for (int i = first; i < last && at_ok(cx); i++) {
+    if (!r->last) r->last = s->count;
+    int first = s->index;
+    bool ends = r->last == s->count; /* dpm_adaptive's count grows on the way */
+    at_progress(cx, "denoise", 0, r->last - first);
+    for (int i = first; i < r->last && at_ok(cx); i++) {
         at_scope scope = at_scope_begin(cx);
         at_tensor *output = predict(r, at_scheduler_scale_input(cx, s, latents), i);
-        at_latent_preview(r, output, latents, i, i + 1 - first, last - first);
+        at_latent_preview(r, output, latents, i, i + 1 - first, r->last - first);
         latents = at_scheduler_step(cx, s, output, latents, r->noise);
         s->away = NULL;
+        if (ends) r->last = s->count;
         if (after) latents = after(r, latents, i);
         at_scope_end(cx, scope, &latents, NULL);
-        at_progress(cx, "denoise", i + 1 - first, last - first);
+        at_progress(cx, "denoise", i + 1 - first, r->last - first);
     }
+    r->taken = r->last - first;
     return latents;
 }
 

@@ -61,8 +61,8 @@ static int first_of(at_latent_run *r)
         int left = 0;
         double cutoff = cutoff_of(r, o->denoising_start);
         for (int i = 0; i < s->count; i++) left += s->timesteps[i] < cutoff;
-        if (s->class->order == 2 && left % 2 == 0) left++; /* not amid a step of two calls */
-        return s->count - left;
+        int first = s->count - left;
+        return first - first % s->class->order; /* not amid a step of several calls */
     }
     if (!o->init) return 0;
     int steps = AT_MIN((int)(o->steps * o->strength), o->steps);

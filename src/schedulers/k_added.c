@@ -201,6 +201,30 @@ at_tensor *at_k_dpmpp_2m_cfg_pp(at_context *cx, at_scheduler *s, const at_k_call
     return at_blend(cx, 1.0f, x, by, at_sub(cx, c->clean, h->x[1]));
 }
 
+/* Euler's step, a quarter of the way towards Adams and Bashforth's of second order; a tenth of how
+   the slope without the prompt changed goes on. Its last step goes on along the line through the
+   last two clean samples. */
+at_tensor *at_k_cfgpp_ud10_ab(at_context *cx, at_scheduler *s, const at_k_call *c)
+{
+    at_k_run *m = at_k_run_of(s);
+    at_tensor *left = at_affine(cx, c->away, signal_of(s, c->sigma), 0.0f);
+    at_tensor *slope = at_k_slope(cx, c->x, left, c->sigma);
+    at_tensor *old = m->state;
+    if (c->next == 0 && !old) return c->clean;
+    float way = c->next - c->sigma, ratio = old ? way / (c->sigma - s->sigmas[s->index - 1]) : 0;
+    if (c->next == 0)
+        return at_blend(cx, 1.0f, c->clean, ratio, at_sub(cx, c->clean, m->clean.x[0]));
+    at_tensor *x = at_affine(cx, c->clean, signal_of(s, c->next), 0.0f);
+    x = at_blend(cx, 1.0f, x, c->next, slope);
+    if (old) x = at_blend(cx, 1.0f, x, 0.1f * ratio * c->next, at_sub(cx, slope, old));
+    at_k_keep(cx, &m->state, slope);
+    at_history_push(cx, &m->clean, c->clean);
+    at_history_push(cx, &m->slopes, at_k_slope(cx, x, c->x, way));
+    if (m->slopes.count < 2) return x;
+    at_tensor *change = at_sub(cx, m->slopes.x[0], m->slopes.x[1]);
+    return at_blend(cx, 1.0f, x, 0.25f * way * ratio / 2.0f, change);
+}
+
 /* Both calls go by what the present one says without the prompt. */
 at_tensor *at_k_dpmpp_2s_ancestral_cfg_pp(at_context *cx, at_scheduler *s, const at_k_call *c)
 {
@@ -265,9 +289,10 @@ int at_k_heunpp2_calls(int i, int steps, int asked)
     return AT_MIN(steps - i, 3);
 }
 
-double at_k_heunpp2_level(const double *x, int stage, int calls)
+double at_k_heunpp2_level(const double *x, int stage, int calls, bool flow)
 {
     (void)calls;
+    (void)flow;
     return x[stage];
 }
 
@@ -289,33 +314,63 @@ at_tensor *at_k_heunpp2(at_context *cx, at_scheduler *s, const at_k_call *c)
 }
 
 /* SEEDS by the clean sample (Gonzalez et al. 2023), over half the logarithm of signal to noise. */
-static double half_log_snr(const at_scheduler *s, float sigma)
+double at_k_half_log_snr(bool flow, double sigma)
 {
-    return log(signal_of(s, sigma)) - log(sigma);
+    return (flow ? log1p(-sigma) : 0.0) - log(sigma);
 }
 
-/* From c->sigma to `to` by `clean`, without the noise that eta 1 adds: *up of it. */
-static at_tensor *exponential(at_context *cx, const at_scheduler *s, const at_k_call *c,
-                              at_tensor *x, at_tensor *clean, float to, double eta, float *up)
+double at_k_level_of_snr(bool flow, double half_log_snr)
 {
-    double h = half_log_snr(s, to) - half_log_snr(s, c->sigma);
-    *up = (float)(to * sqrt(-expm1(-2.0 * h * eta)));
+    return flow ? 1.0 / (1.0 + exp(half_log_snr)) : exp(-half_log_snr);
+}
+
+double at_k_snr_level(const double *x, int stage, int calls, bool flow)
+{
+    double from = at_k_half_log_snr(flow, x[0]), to = at_k_half_log_snr(flow, x[1]);
+    return at_k_level_of_snr(flow, from + (to - from) * stage / calls);
+}
+
+static double snr_way(const at_scheduler *s, float from, float to)
+{
+    bool flow = ((const at_k_run *)s)->flow;
+    return at_k_half_log_snr(flow, to) - at_k_half_log_snr(flow, from);
+}
+
+/* From c->sigma to `to` by `clean`, without noise. */
+static at_tensor *exponential(at_context *cx, const at_scheduler *s, const at_k_call *c,
+                              at_tensor *x, at_tensor *clean, float to, double eta)
+{
+    double h = snr_way(s, c->sigma, to);
     return at_blend(cx, (float)(to / c->sigma * exp(-h * eta)), x,
                     (float)(signal_of(s, to) * -expm1(-h * (1.0 + eta))), clean);
 }
 
+/* x at `to` with the noise of eta 1: what was drawn on the way to `from` and is left of it, and
+   more. */
+static at_tensor *with_drawn(at_context *cx, at_scheduler *s, const at_k_call *c, at_tensor *x,
+                             float from, float to)
+{
+    at_k_run *m = at_k_run_of(s);
+    double h = snr_way(s, from, to);
+    at_tensor *noise = at_noise_draw(cx, c->noise, x->dims, x->shape);
+    noise = at_affine(cx, noise, (float)sqrt(-expm1(-2.0 * h)), 0.0f);
+    if (m->drawn) noise = at_blend(cx, (float)exp(-h), m->drawn, 1.0f, noise);
+    at_k_keep(cx, &m->drawn, noise);
+    return at_blend(cx, 1.0f, x, to, noise);
+}
+
 static at_tensor *seeds_first(at_context *cx, at_scheduler *s, const at_k_call *c, double eta)
 {
-    float up, to = at_k_run_of(s)->shown[s->index + 1];
-    at_tensor *x = exponential(cx, s, c, c->x, c->clean, to, eta, &up);
-    return eta > 0 ? at_k_with_noise(cx, x, up, c->noise) : x;
+    float to = at_k_run_of(s)->shown[s->index + 1];
+    at_tensor *x = exponential(cx, s, c, c->x, c->clean, to, eta);
+    return eta > 0 ? with_drawn(cx, s, c, x, c->sigma, to) : x;
 }
 
 /* To the end and once more from there: the first call's result, mended by what the second says. */
 static at_tensor *exp_heun(at_context *cx, at_scheduler *s, const at_k_call *c, double eta)
 {
     if (!c->stage) return seeds_first(cx, s, c, eta);
-    double h = (1.0 + eta) * (half_log_snr(s, c->next) - half_log_snr(s, c->sigma));
+    double h = (1.0 + eta) * snr_way(s, c->sigma, c->next);
     at_tensor *change = at_sub(cx, c->clean, at_k_run_of(s)->start_clean);
     float by = (float)(signal_of(s, c->next) * (1.0 + expm1(-h) / h));
     at_tensor *x = at_blend(cx, 1.0f, c->x, by, change);
@@ -332,17 +387,31 @@ at_tensor *at_k_exp_heun_2_x0_sde(at_context *cx, at_scheduler *s, const at_k_ca
     return exp_heun(cx, s, c, 1.0);
 }
 
-/* To the middle, and by what is said there all the way; the noise of the first half stays. */
+/* To the middle, and by what is said there all the way. */
 at_tensor *at_k_seeds_2(at_context *cx, at_scheduler *s, const at_k_call *c)
 {
-    const at_k_run *m = at_k_run_of(s);
-    float half, whole;
     if (!c->stage) return seeds_first(cx, s, c, 1.0);
-    at_tensor *still = exponential(cx, s, c, m->start, m->start_clean, c->shown, 1.0, &half);
-    at_tensor *x = exponential(cx, s, c, m->start, c->clean, c->next, 1.0, &whole);
-    double h = half_log_snr(s, c->next) - half_log_snr(s, c->shown), left = exp(-h);
-    x = at_blend(cx, 1.0f, x, (float)(c->next / c->shown * left), at_sub(cx, c->x, still));
-    return at_k_with_noise(cx, x, (float)(c->next * sqrt(1.0 - left * left)), c->noise);
+    at_tensor *x = exponential(cx, s, c, at_k_run_of(s)->start, c->clean, c->next, 1.0);
+    return with_drawn(cx, s, c, x, c->shown, c->next);
+}
+
+int at_k_seeds_3_calls(int i, int steps, int asked)
+{
+    (void)asked;
+    return i < steps - 1 ? 3 : 1;
+}
+
+/* To a third, two thirds and the end, mended by what was said at the place before. */
+at_tensor *at_k_seeds_3(at_context *cx, at_scheduler *s, const at_k_call *c)
+{
+    const at_k_run *m = at_k_run_of(s);
+    if (!c->stage) return seeds_first(cx, s, c, 1.0);
+    float to = c->ends ? c->next : m->shown[s->index + 1];
+    double h = 2.0 * snr_way(s, c->sigma, to), phi2 = 1.0 + expm1(-h) / h;
+    at_tensor *x = exponential(cx, s, c, m->start, m->start_clean, to, 1.0);
+    x = at_blend(cx, 1.0f, x, (float)(signal_of(s, to) * phi2 * (c->ends ? 1.5 : 2.0)),
+                 at_sub(cx, c->clean, m->start_clean));
+    return with_drawn(cx, s, c, x, c->shown, to);
 }
 
 static int nearest(const double *x, int count, double to)

@@ -53,14 +53,33 @@ static void configure(at_context *cx, at_scheduler *s, at_config *k)
                 s->class->sampler);
 }
 
+void at_k_keep(at_context *cx, at_tensor **place, at_tensor *x)
+{
+    at_tensor_release(cx, *place);
+    *place = x ? at_tensor_keep(x) : NULL;
+}
+
+/* What was kept for a step of several calls. */
+static void end_step(at_context *cx, at_scheduler *s)
+{
+    at_k_run *m = at_k_run_of(s);
+    at_k_keep(cx, &m->start, NULL);
+    at_k_keep(cx, &m->start_clean, NULL);
+    if (class_of(s)->keeps) return;
+    at_k_keep(cx, &m->drawn, NULL);
+    at_history_clear(cx, &m->clean);
+    at_history_clear(cx, &m->slopes);
+}
+
 static void reset(at_context *cx, at_scheduler *s)
 {
     at_k_run *m = at_k_run_of(s);
-    at_tensor_release(cx, m->start);
-    at_tensor_release(cx, m->start_clean);
-    m->start = m->start_clean = NULL;
+    end_step(cx, s);
+    at_k_keep(cx, &m->state, NULL);
+    at_k_keep(cx, &m->drawn, NULL);
     at_history_clear(cx, &m->clean);
     at_history_clear(cx, &m->slopes);
+    m->way = 0;
 }
 
 static void destroy(at_context *cx, at_scheduler *s)
@@ -91,10 +110,11 @@ static double *levels(at_context *cx, at_scheduler *s, const at_schedule_options
     at_k_table table = table_of(m, o);
     double *x = at_k_levels(cx, &table, m->schedule, o->steps + class->discards, count);
     if (x && class->discards && *count > 1) x[--*count] = 0.0;
-    if (x && class->below_1 && m->flow && x[0] >= 1.0) {
-        double t = 1.0 - 1e-4; /* ComfyUI's offset_first_sigma_for_snr */
-        x[0] = table.shift * t / (1.0 + (table.shift - 1.0) * t);
-    }
+    if (x && class->below_1 && m->flow && x[0] >= 1.0)
+        x[0] = at_k_level_after(&table, 1e-4); /* ComfyUI's offset_first_sigma_for_snr */
+    if (x) m->lowest = (float)x[*count - 1];
+    m->noisy[0] = at_k_level_after(&table, 0.2);
+    m->noisy[1] = at_k_level_after(&table, 0.8);
     return x && class->levels ? class->levels(cx, x, count) : x;
 }
 
@@ -114,7 +134,47 @@ static bool make_room(at_context *cx, at_scheduler *s, int calls)
     return m->shown && m->stage && at_scheduler_schedule(cx, s, calls);
 }
 
-/* Sigmas of a step's calls: where it begins, then where it ends. */
+/* From call `at` on those of the step from x[0] to x[1]. Their sigmas: where it begins, then where
+   it ends. */
+static void put_step(at_scheduler *s, const at_k_table *table, const double *x, int calls, int at)
+{
+    at_k_run *m = at_k_run_of(s);
+    for (int stage = 0; stage < calls; stage++, at++) {
+        s->sigmas[at] = (float)(stage ? x[1] : x[0]);
+        m->stage[at] = stage;
+        m->shown[at] = (float)(stage ? class_of(s)->level(x, stage, calls, m->flow) : x[0]);
+        s->timesteps[at] = (float)at_k_timestep(table, m->shown[at], m->base.trained);
+    }
+    s->sigmas[at] = (float)x[1];
+}
+
+bool at_k_one_more(at_context *cx, at_scheduler *s, double from, double to)
+{
+    at_k_run *m = at_k_run_of(s);
+    const double x[2] = {from, to};
+    int index = s->index, count = s->count, calls = class_of(s)->calls(0, 1, 1);
+    at_k_run old = *m;
+    m->shown = NULL; /* the four lists are made anew, longer */
+    m->stage = NULL;
+    s->timesteps = NULL;
+    s->sigmas = NULL;
+    at_k_table table = table_of(m, &(at_schedule_options){0});
+    bool fine = make_room(cx, s, count + calls);
+    if (fine) {
+        memcpy(m->shown, old.shown, (size_t)count * sizeof *m->shown);
+        memcpy(m->stage, old.stage, (size_t)count * sizeof *m->stage);
+        memcpy(s->timesteps, old.base.base.timesteps, (size_t)count * sizeof *s->timesteps);
+        memcpy(s->sigmas, old.base.base.sigmas, (size_t)count * sizeof *s->sigmas);
+        put_step(s, &table, x, calls, count);
+        s->index = index;
+    }
+    at_free(old.shown);
+    at_free(old.stage);
+    at_free(old.base.base.timesteps);
+    at_free(old.base.base.sigmas);
+    return fine;
+}
+
 static void set_timesteps(at_context *cx, at_scheduler *s, const at_schedule_options *o)
 {
     at_k_run *m = at_k_run_of(s);
@@ -132,12 +192,8 @@ static void set_timesteps(at_context *cx, at_scheduler *s, const at_schedule_opt
         for (int i = 0, at = 0; i < n; i++) {
             if (x[i + 1] > x[i]) continue; /* up again, by noise */
             int calls = calls_of(class, x, i, n, o->steps);
-            for (int stage = 0; stage < calls; stage++, at++) {
-                s->sigmas[at] = (float)(stage ? x[i + 1] : x[i]);
-                m->stage[at] = stage;
-                m->shown[at] = (float)(stage ? class->level(x + i, stage, calls) : x[i]);
-                s->timesteps[at] = (float)at_k_timestep(&table, m->shown[at], m->base.trained);
-            }
+            put_step(s, &table, x + i, calls, at);
+            at += calls;
         }
         s->sigmas[all] = (float)x[n];
         s->init_noise_sigma = m->flow ? 1.0 : s->sigmas[0];
@@ -184,8 +240,8 @@ static at_tensor *step(at_context *cx, at_scheduler *s, at_tensor *output, at_te
     }
     bool alone = class->later && !stage && ends && c.next == 0; /* there is nothing between */
     at_tensor *x = alone ? c.clean : (stage ? class->later : class->move)(cx, s, &c);
-    if (ends && class->later) reset(cx, s);
-    float up = ends && i + 1 < s->count ? s->sigmas[i + 1] : 0.0f;
+    if (ends && class->later) end_step(cx, s);
+    float up = class->jumps && ends && i + 1 < s->count ? s->sigmas[i + 1] : 0.0f;
     return up > c.next ? at_k_with_noise(cx, x, sqrtf(up * up - c.next * c.next), noise) : x;
 }
 
@@ -349,24 +405,27 @@ static at_tensor *dpmpp_3m_sde(at_context *cx, at_scheduler *s, const at_k_call 
 
 /* ---- two calls a step */
 
-static double level_next(const double *x, int stage, int calls)
+static double level_next(const double *x, int stage, int calls, bool flow)
 {
     (void)stage;
     (void)calls;
+    (void)flow;
     return x[1];
 }
 
-static double middle(const double *x, int stage, int calls)
+static double middle(const double *x, int stage, int calls, bool flow)
 {
     (void)stage;
     (void)calls;
+    (void)flow;
     return at_log_middle((float)x[0], (float)x[1]);
 }
 
-static double middle_down(const double *x, int stage, int calls)
+static double middle_down(const double *x, int stage, int calls, bool flow)
 {
     (void)stage;
     (void)calls;
+    (void)flow;
     return at_log_middle((float)x[0], at_k_down((float)x[0], (float)x[1]));
 }
 
@@ -442,12 +501,7 @@ static int fast_calls(int i, int steps, int asked)
     return i < steps - 2 ? 3 : steps - i;
 }
 
-static double fast_level(const double *x, int stage, int calls)
-{
-    return exp(log(x[0]) + (log(x[1]) - log(x[0])) * stage / calls);
-}
-
-static at_tensor *dpm_fast(at_context *cx, at_scheduler *s, const at_k_call *c)
+at_tensor *at_k_dpm_fast(at_context *cx, at_scheduler *s, const at_k_call *c)
 {
     at_k_run *m = at_k_run_of(s);
     float to = c->ends ? c->next : m->shown[s->index + 1];
@@ -500,8 +554,9 @@ static const at_k_class SAMPLERS[] = {
     K_SAMPLER("k_dpmpp_2m_sde_heun", dpmpp_2m_sde_heun, 1, .move = dpmpp_2m_sde_heun,
               .not_on_flows = true),
     K_SAMPLER("k_dpmpp_3m_sde", dpmpp_3m_sde, 1, .move = dpmpp_3m_sde, .not_on_flows = true),
-    K_CLASS("dpm_fast", dpm_fast, 1, true, false, .move = dpm_fast, .later = dpm_fast,
-            .level = fast_level, .calls = fast_calls, .levels = fast_levels, .not_on_flows = true),
+    K_CLASS("dpm_fast", dpm_fast, 1, true, false, .move = at_k_dpm_fast, .later = at_k_dpm_fast,
+            .level = at_k_snr_level, .calls = fast_calls, .levels = fast_levels,
+            .not_on_flows = true),
     K_SAMPLER("k_lcm", lcm, 1, .move = at_k_lcm),
     K_SAMPLER("k_ddpm", ddpm, 1, .move = at_k_ddpm, .not_on_flows = true),
     K_SAMPLER("ipndm", ipndm, 1, .move = at_k_ipndm),
@@ -514,17 +569,27 @@ static const at_k_class SAMPLERS[] = {
     K_CLASS("heunpp2", heunpp2, 3, true, false, .move = at_k_heunpp2, .later = at_k_heunpp2,
             .level = at_k_heunpp2_level, .calls = at_k_heunpp2_calls),
     K_CLASS("restart", restart, 2, true, false, .move = straight, .later = heun,
-            .level = level_next, .levels = at_k_restart_levels, .by_karras = true,
+            .level = level_next, .levels = at_k_restart_levels, .jumps = true, .by_karras = true,
             .not_on_flows = true),
     K_SAMPLER("exp_heun_2_x0", exp_heun_2_x0, 2, .move = at_k_exp_heun_2_x0,
               .later = at_k_exp_heun_2_x0, .level = level_next, .below_1 = true),
     K_SAMPLER("exp_heun_2_x0_sde", exp_heun_2_x0_sde, 2, .move = at_k_exp_heun_2_x0_sde,
               .later = at_k_exp_heun_2_x0_sde, .level = level_next, .below_1 = true),
-    K_SAMPLER("seeds_2", seeds_2, 2, .move = at_k_seeds_2, .later = at_k_seeds_2, .level = middle,
-              .not_on_flows = true),
+    K_SAMPLER("seeds_2", seeds_2, 2, .move = at_k_seeds_2, .later = at_k_seeds_2,
+              .level = at_k_snr_level, .below_1 = true),
+    K_SAMPLER("seeds_3", seeds_3, 3, .move = at_k_seeds_3, .later = at_k_seeds_3,
+              .level = at_k_snr_level, .calls = at_k_seeds_3_calls, .below_1 = true),
+    K_SAMPLER("sa_solver", sa_solver, 1, .move = at_k_sa_solver, .below_1 = true),
+    K_CLASS("sa_solver_pece", sa_solver_pece, 2, true, false, .move = at_k_sa_solver_pece,
+            .later = at_k_sa_solver_pece, .level = at_k_same_level, .calls = at_k_pece_calls,
+            .below_1 = true, .keeps = true),
+    K_CLASS("dpm_adaptive", dpm_adaptive, 3, true, false, .move = at_k_dpm_adaptive,
+            .later = at_k_dpm_adaptive, .level = at_k_snr_level, .calls = at_k_three_calls,
+            .levels = at_k_adaptive_levels, .not_on_flows = true),
     CFG_PP(euler_cfg_pp, 1, ),
     CFG_PP(euler_ancestral_cfg_pp, 1, ),
     CFG_PP(dpmpp_2m_cfg_pp, 1, ),
+    CFG_PP(cfgpp_ud10_ab, 1, ),
     CFG_PP(res_multistep_cfg_pp, 1, ),
     CFG_PP(gradient_estimation_cfg_pp, 1, ),
     CFG_PP(res_multistep_ancestral_cfg_pp, 1, .not_on_flows = true),

@@ -20,7 +20,8 @@ const char *at_k_schedule_own_name(const char *name)
         {"automatic", "default"},           {"uniform", "normal"},
         {"polyexponential", "exponential"}, {"align_your_steps", "ays"},
         {"align your steps", "ays"},        {"ddim", "ddim_uniform"},
-        {"sgm uniform", "sgm_uniform"},     {"kl optimal", "kl_optimal"}};
+        {"sgm uniform", "sgm_uniform"},     {"sgmuniform", "sgm_uniform"},
+        {"kl optimal", "kl_optimal"}};
     for (size_t i = 0; i < AT_COUNT(others); i++)
         if (strcasecmp(name, others[i][0]) == 0) return others[i][1];
     for (int i = 0; i < AT_K_SCHEDULES; i++)
@@ -41,9 +42,9 @@ int at_k_schedule_of(const char *name)
    logarithm, or as the flow says. */
 static double level(const at_k_table *table, double t)
 {
-    if (!table->discrete) {
-        double x = (t + 1.0) / table->count;
-        return table->shift * x / (1.0 + (table->shift - 1.0) * x);
+    if (!table->discrete) { /* in f32, as ComfyUI: sa_solver asks which side of a level it is on */
+        float x = (float)((t + 1.0) / table->count), shift = (float)table->shift;
+        return shift * x / (1.0f + (shift - 1.0f) * x);
     }
     int low = (int)fmin(fmax(floor(t), 0.0), table->count - 1),
         high = AT_MIN(low + 1, table->count - 1);
@@ -55,6 +56,13 @@ static double level(const at_k_table *table, double t)
 static double lowest_place(const at_k_table *table)
 {
     return table->discrete ? 0.0 : level(table, 0) * table->count - 1.0;
+}
+
+double at_k_level_after(const at_k_table *table, double part)
+{
+    double left = 1.0 - part;
+    return table->discrete ? level(table, left * 999.0)
+                           : table->shift * left / (1.0 + (table->shift - 1.0) * left);
 }
 
 double at_k_timestep(const at_k_table *table, double sigma, int trained)

@@ -40,6 +40,9 @@ const char *at_k_schedule_own_name(const char *name);
 double *at_k_levels(at_context *cx, const at_k_table *table, at_k_schedule schedule, int steps,
                     int *count);
 
+/* The level that so much of the way goes by before, of 1 (ComfyUI's percent_to_sigma). */
+double at_k_level_after(const at_k_table *table, double part);
+
 /* What a network of the table is told of a level: a trained step, between them by the logarithm; of
    a flow the level times `trained`. */
 double at_k_timestep(const at_k_table *table, double sigma, int trained);

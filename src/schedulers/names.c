@@ -65,7 +65,13 @@ static const pair FOREIGN[] = {
     {"dpmpp_2m_sde_gpu", "k_dpmpp_2m_sde"},
     {"dpmpp_3m_sde_gpu", "k_dpmpp_3m_sde"},
     {"dpmpp_sde_gpu", "k_dpmpp_sde"},
+    {"dpmpp_2m_sde_heun_gpu", "k_dpmpp_2m_sde_heun"},
     {"DPM fast", "dpm_fast"},
+    {"DPM adaptive", "dpm_adaptive"},
+    {"k_euler_ancestral", "k_euler_a"},
+    {"k_dpmpp_2s_a", "dpmpp_2s_a"},
+    {"k_dpm_fast", "dpm_fast"},
+    {"k_dpm_ad", "dpm_adaptive"},
     {"uni_pc", "unipc"},
     {"uni_pc_bh2", "unipc"},
 };

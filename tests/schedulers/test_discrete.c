@@ -77,7 +77,8 @@ static void expect_class(const char *own, const char *sampler, const char *sched
     snprintf(text, sizeof text, "{\"_class_name\": \"%s\", \"shift\": 3.0}", own);
     at_scheduler *s = load(cx, text, sampler, schedule);
     if (!s || strcmp(s->class->name, class) != 0)
-        fail_msg("%s, %s, %s: %s", own, sampler, schedule, s ? s->class->name : at_error_text(cx));
+        fail_msg("%s, %s, %s: %s", own, sampler ? sampler : "", schedule ? schedule : "",
+                 s ? s->class->name : at_error_text(cx));
     at_scheduler_free(cx, s);
     at_context_free(cx);
 }
@@ -114,19 +115,120 @@ static void test_names(void **state)
 #define DDIM "DDIMScheduler"
 #define FLOW "FlowMatchEulerDiscreteScheduler"
 
+/* Every name of ComfyUI 0.36 and A1111 1.10, its aliases too, and what it is here. */
+static const char *const FOREIGN_SAMPLERS[][2] = {
+    {"euler", "EulerDiscreteScheduler"},
+    {"euler_cfg_pp", "sample_euler_cfg_pp"},
+    {"euler_ancestral", "sample_euler_ancestral"},
+    {"euler_ancestral_cfg_pp", "sample_euler_ancestral_cfg_pp"},
+    {"heun", "HeunDiscreteScheduler"},
+    {"heunpp2", "sample_heunpp2"},
+    {"exp_heun_2_x0", "sample_exp_heun_2_x0"},
+    {"exp_heun_2_x0_sde", "sample_exp_heun_2_x0_sde"},
+    {"dpm_2", "sample_dpm_2"},
+    {"dpm_2_ancestral", "sample_dpm_2_ancestral"},
+    {"lms", "LMSDiscreteScheduler"},
+    {"dpm_fast", "sample_dpm_fast"},
+    {"dpm_adaptive", "sample_dpm_adaptive"},
+    {"dpmpp_2s_ancestral", "sample_dpmpp_2s_ancestral"},
+    {"dpmpp_2s_ancestral_cfg_pp", "sample_dpmpp_2s_ancestral_cfg_pp"},
+    {"dpmpp_sde", "DPMSolverSDEScheduler"},
+    {"dpmpp_sde_gpu", "sample_dpmpp_sde"},
+    {"dpmpp_2m", "DPMSolverMultistepScheduler"},
+    {"dpmpp_2m_cfg_pp", "sample_dpmpp_2m_cfg_pp"},
+    {"dpmpp_2m_sde", "DPMSolverMultistepScheduler"},
+    {"dpmpp_2m_sde_gpu", "sample_dpmpp_2m_sde"},
+    {"dpmpp_2m_sde_heun", "sample_dpmpp_2m_sde_heun"},
+    {"dpmpp_2m_sde_heun_gpu", "sample_dpmpp_2m_sde_heun"},
+    {"dpmpp_3m_sde", "DPMSolverMultistepScheduler"},
+    {"dpmpp_3m_sde_gpu", "sample_dpmpp_3m_sde"},
+    {"ddpm", "DDPMScheduler"},
+    {"lcm", "LCMScheduler"},
+    {"ipndm", "sample_ipndm"},
+    {"ipndm_v", "sample_ipndm_v"},
+    {"deis", "DEISMultistepScheduler"},
+    {"cfgpp_ud10_ab", "sample_cfgpp_ud10_ab"},
+    {"res_multistep", "sample_res_multistep"},
+    {"res_multistep_cfg_pp", "sample_res_multistep_cfg_pp"},
+    {"res_multistep_ancestral", "sample_res_multistep_ancestral"},
+    {"res_multistep_ancestral_cfg_pp", "sample_res_multistep_ancestral_cfg_pp"},
+    {"gradient_estimation", "sample_gradient_estimation"},
+    {"gradient_estimation_cfg_pp", "sample_gradient_estimation_cfg_pp"},
+    {"er_sde", "sample_er_sde"},
+    {"seeds_2", "sample_seeds_2"},
+    {"seeds_3", "sample_seeds_3"},
+    {"sa_solver", "sample_sa_solver"},
+    {"sa_solver_pece", "sample_sa_solver_pece"},
+    {"ddim", DDIM},
+    {"uni_pc", "UniPCMultistepScheduler"},
+    {"uni_pc_bh2", "UniPCMultistepScheduler"},
+    {"DPM++ 2M", "sample_dpmpp_2m"},
+    {"DPM++ SDE", "sample_dpmpp_sde"},
+    {"DPM++ 2M SDE", "sample_dpmpp_2m_sde"},
+    {"DPM++ 2M SDE Heun", "sample_dpmpp_2m_sde_heun"},
+    {"DPM++ 2S a", "sample_dpmpp_2s_ancestral"},
+    {"DPM++ 3M SDE", "sample_dpmpp_3m_sde"},
+    {"Euler a", "sample_euler_ancestral"},
+    {"Euler", "EulerDiscreteScheduler"},
+    {"LMS", "LMSDiscreteScheduler"},
+    {"Heun", "HeunDiscreteScheduler"},
+    {"DPM2", "KDPM2DiscreteScheduler"},
+    {"DPM2 a", "sample_dpm_2_ancestral"},
+    {"DPM fast", "sample_dpm_fast"},
+    {"DPM adaptive", "sample_dpm_adaptive"},
+    {"LCM", "LCMScheduler"},
+    {"Restart", "sample_restart"},
+    {"PLMS", "PNDMScheduler"},
+    {"UniPC", "UniPCMultistepScheduler"},
+    {"k_dpmpp_2m", "sample_dpmpp_2m"},
+    {"k_dpmpp_sde", "sample_dpmpp_sde"},
+    {"k_dpmpp_2m_sde", "sample_dpmpp_2m_sde"},
+    {"k_dpmpp_2m_sde_heun", "sample_dpmpp_2m_sde_heun"},
+    {"k_dpmpp_2s_a", "sample_dpmpp_2s_ancestral"},
+    {"k_dpmpp_3m_sde", "sample_dpmpp_3m_sde"},
+    {"k_euler_a", "sample_euler_ancestral"},
+    {"k_euler_ancestral", "sample_euler_ancestral"},
+    {"k_euler", "sample_euler"},
+    {"k_lms", "sample_lms"},
+    {"k_heun", "sample_heun"},
+    {"k_dpm_2", "sample_dpm_2"},
+    {"k_dpm_2_a", "sample_dpm_2_ancestral"},
+    {"k_dpm_fast", "sample_dpm_fast"},
+    {"k_dpm_ad", "sample_dpm_adaptive"},
+    {"k_lcm", "sample_lcm"},
+};
+
+static const char *const FOREIGN_SCHEDULES[] = {"simple",
+                                                "sgm_uniform",
+                                                "karras",
+                                                "exponential",
+                                                "ddim_uniform",
+                                                "beta",
+                                                "normal",
+                                                "kl_optimal",
+                                                "linear_quadratic",
+                                                "automatic",
+                                                "Uniform",
+                                                "Karras",
+                                                "Exponential",
+                                                "Polyexponential",
+                                                "SGM Uniform",
+                                                "SGMUniform",
+                                                "KL Optimal",
+                                                "Simple",
+                                                "Align Your Steps",
+                                                "align_your_steps",
+                                                "polyexponential",
+                                                "Normal",
+                                                "DDIM",
+                                                "Beta",
+                                                "Turbo"};
+
 static void test_classes(void **state)
 {
     (void)state;
-    expect_class(DDIM, "Euler a", NULL, "sample_euler_ancestral");
     expect_class(DDIM, "DPM2 A", NULL, "sample_dpm_2_ancestral");
-    expect_class(DDIM, "dpm_2", NULL, "sample_dpm_2");
-    expect_class(DDIM, "PLMS", NULL, "PNDMScheduler");
-    expect_class(DDIM, "LMS", NULL, "LMSDiscreteScheduler");
-    expect_class(DDIM, "uni_pc", NULL, "UniPCMultistepScheduler");
-    expect_class(DDIM, "dpmpp_2s_ancestral", NULL, "sample_dpmpp_2s_ancestral");
     expect_class(DDIM, "sample_heun", NULL, "sample_heun");
-    expect_class(DDIM, "Restart", NULL, "sample_restart");
-    expect_class(DDIM, "DPM fast", NULL, "sample_dpm_fast");
     expect_class(DDIM, "euler", "KL Optimal", "sample_euler");
     expect_class(DDIM, "euler", "Automatic", "EulerDiscreteScheduler");
     expect_class(DDIM, "ddpm", "karras", "DDPMScheduler");
@@ -144,9 +246,14 @@ static void test_classes(void **state)
     expect_class(FLOW, "dpmpp_2m", NULL, "DPMSolverMultistepScheduler");
     expect_class(FLOW, "dpmpp_2m", "sgm_uniform", "sample_dpmpp_2m");
     expect_class(FLOW, "euler_a", NULL, "sample_euler_ancestral");
+    for (size_t i = 0; i < AT_COUNT(FOREIGN_SAMPLERS); i++)
+        expect_class("TCDScheduler", FOREIGN_SAMPLERS[i][0], NULL, FOREIGN_SAMPLERS[i][1]);
+    for (size_t i = 0; i < AT_COUNT(FOREIGN_SCHEDULES); i++)
+        expect_class(DDIM, "k_euler", FOREIGN_SCHEDULES[i], "sample_euler");
     expect_refused("{\"_class_name\": \"" FLOW "\"}", "ddim", NULL, "flows");
     expect_refused("{\"_class_name\": \"" FLOW "\"}", "dpmpp_2s_a", NULL, "flows");
-    expect_refused("{\"_class_name\": \"" DDIM "\"}", "dpm_adaptive", NULL, "k_dpmpp_2m");
+    expect_refused("{\"_class_name\": \"" FLOW "\"}", "dpm_adaptive", NULL, "flows");
+    expect_refused("{\"_class_name\": \"" DDIM "\"}", "DDIM CFG++", NULL, "k_dpmpp_2m");
     expect_refused("{\"_class_name\": \"" DDIM "\"}", NULL, "kl_optimal", "--schedule kl_optimal");
     expect_refused("{\"_class_name\": \"" DDIM "\"}", "k_euler", "lu", "--schedule lu");
 }

@@ -348,16 +348,83 @@ def dpmpp_2s_ancestral_cfg_pp(model, x, sigmas):
         x = x + torch.randn_like(x) * up
 
 
+def cfgpp_ud10_ab(model, x, sigmas):
+    old = changes = before = None
+    for i, (sigma, to) in enumerate(zip(sigmas[:-1], sigmas[1:])):
+        clean = model(x, sigma[None])
+        if to == 0:
+            return clean if before is None else clean - sigma * (clean - before) / (sigma - sigmas[i - 1])
+        slope, way = sampling.to_d(x, sigma, signal(model, sigma) * model.away), to - sigma
+        u = slope if old is None else slope + 0.1 * way / (sigma - sigmas[i - 1]) * (slope - old)
+        change = (signal(model, to) * clean + to * u - x) / way
+        step = way * change
+        if changes is not None:
+            two = sum(sampling.linear_multistep_coeff(2, sigmas.numpy(), i, j) * d for j, d in enumerate((change, changes)))
+            step = torch.lerp(step, two, 0.25)
+        x, old, changes, before = x + step, slope, change, clean
+
+
+# ---- SA-Solver (Xue et al. 2023), three of the network's words to predict with and four to correct
+
+def adams(places, start, end, tau):
+    """Integrals, in f64, of (1 + tau^2) e^((1 + tau^2)(t - end)) by the polynomials that are 1 at one of the places."""
+    places, more = np.asarray(places, np.float64) - end, 1 + tau ** 2
+    terms = []
+    for p in range(len(places)):
+        terms.append((p == 0) - (start - end) ** p * np.exp(more * (start - end)) - (p / more * terms[-1] if p else 0))
+    return np.linalg.solve(np.vander(places, increasing=True).T, np.array(terms))
+
+
+def sa_solver(model, x, sigmas, pece=False):
+    high, low = (float(model.model.t_to_sigma(torch.tensor(left * 999))) for left in (1 - 0.2, 1 - 0.8))
+    if isinstance(model.model, Flow):
+        high, low = (model.model.shift * left / (1 + (model.model.shift - 1) * left) for left in (1 - 0.2, 1 - 0.8))
+    n = len(sigmas) - 1
+    where = [float(log_snr(model, v.double())) for v in sigmas[:-1]]
+    said, noise, tau, corrected = [], 0.0, 0.0, None
+
+    def to_level(x, i, order, tau):
+        weights = adams(where[len(said) - order:len(said)], where[i], where[i + 1], tau)
+        drift = sigmas[i + 1] / sigmas[i] * math.exp(-tau ** 2 * (where[i + 1] - where[i]))
+        return drift * x + signal(model, sigmas[i + 1]) * sum(float(w) * c for w, c in zip(weights, said[-order:]))
+
+    for i in range(n):
+        said.append(model(x, sigmas[i][None]))
+        if i and (pece or i + 1 < n):
+            x = to_level(corrected, i - 1, min(4, i + 1, n - i), tau) + noise
+            if pece:
+                said[-1] = model(x, sigmas[i][None])
+        if i + 1 == n:
+            return said[-1]
+        tau, corrected = float(high >= sigmas[i + 1] >= low), x
+        x = to_level(x, i, min(3, i + 1, n - 1 - i), tau)
+        noise = 0.0
+        if tau:
+            noise = torch.randn_like(x) * sigmas[i + 1] * math.sqrt(-math.expm1(2 * (where[i] - where[i + 1])))
+        x = x + noise
+
+
+def sa_solver_pece(model, x, sigmas):
+    return sa_solver(model, x, sigmas, True)
+
+
 # ---- SEEDS (Gonzalez et al. 2023) by the clean sample, r: where the second call is
 
+def log_snr(model, v):
+    return signal(model, v).log() - v.log()
+
+
+def level_of_snr(model, v):
+    return (-v).sigmoid() if isinstance(model.model, Flow) else (-v).exp()
+
+
 def seeds_2(model, x, sigmas, eta=1.0, r=0.5, second_order=False):
-    log_snr = lambda v: signal(model, v).log() - v.log()
     for sigma, to in zip(sigmas[:-1], sigmas[1:]):
         clean = model(x, sigma[None])
         if to == 0:
             return clean
-        h = log_snr(to) - log_snr(sigma)
-        middle = to if r == 1 else (sigma * to).sqrt()
+        h = log_snr(model, to) - log_snr(model, sigma)
+        middle = to if r == 1 else level_of_snr(model, log_snr(model, sigma) + h / 2)
         y = middle / sigma * (-r * h * eta).exp() * x - signal(model, middle) * torch.expm1(-r * h * (1 + eta)) * clean
         if eta:
             first = torch.randn_like(x) * (-torch.expm1(-2 * r * h * eta)).sqrt()
@@ -370,6 +437,23 @@ def seeds_2(model, x, sigmas, eta=1.0, r=0.5, second_order=False):
         if eta:
             rest = (r - 1) * h * eta
             x = x + to * (first * rest.exp() + torch.randn_like(x) * (-torch.expm1(2 * rest)).sqrt())
+
+
+def seeds_3(model, x, sigmas):
+    for sigma, to in zip(sigmas[:-1], sigmas[1:]):
+        clean = model(x, sigma[None])
+        if to == 0:
+            return clean
+        way = log_snr(model, to) - log_snr(model, sigma)
+        at, noise, said = sigma, 0.0, clean
+        for part, mend in ((1 / 3, 0.0), (2 / 3, 2.0), (1.0, 1.5)):
+            s = to if part == 1 else level_of_snr(model, log_snr(model, sigma) + part * way)
+            z, gone = -2 * part * way, log_snr(model, at) - log_snr(model, s)
+            noise = noise * gone.exp() + torch.randn_like(x) * (-torch.expm1(2 * gone)).sqrt()
+            mended = torch.expm1(z) * clean + mend * (torch.expm1(z) - z) / z * (said - clean)
+            y = s / sigma * (-part * way).exp() * x - signal(model, s) * mended + s * noise
+            said, at = (model(y, s[None]), s) if part < 1 else (said, at)
+        x = y
 
 
 def exp_heun_2_x0(model, x, sigmas):
@@ -388,21 +472,24 @@ OWN = {"ipndm": ipndm, "gradient_estimation": gradient_estimation, "res_multiste
 CFG_PP_ANCESTRAL = {"res_multistep_ancestral_cfg_pp": res_multistep_ancestral_cfg_pp,
                     "dpmpp_2s_ancestral_cfg_pp": dpmpp_2s_ancestral_cfg_pp}
 SEEDS = {"exp_heun_2_x0": exp_heun_2_x0, "exp_heun_2_x0_sde": exp_heun_2_x0_sde, "seeds_2": seeds_2}
-EVERY = OWN | ADDED | CFG_PP | CFG_PP_ANCESTRAL | SEEDS
+LATEST = {"seeds_3": seeds_3, "sa_solver": sa_solver, "sa_solver_pece": sa_solver_pece}
+EVERY = OWN | ADDED | CFG_PP | CFG_PP_ANCESTRAL | SEEDS | LATEST | {"cfgpp_ud10_ab": cfgpp_ud10_ab}
 
 
 # ---- walks
 
 class Recorder:
-    """What the sampler asks of the network, with random answers."""
+    """What the sampler asks of the network, with random answers; where it adapts to them, answers that hang together."""
 
-    def __init__(self, g):
-        self.g, self.t, self.scaled, self.said, self.away = g, [], [], [], []
+    def __init__(self, g, calm):
+        self.g, self.calm, self.t, self.scaled, self.said, self.away = g, calm, [], [], [], []
 
     def __call__(self, x, t):
         self.t.append(float(t.flatten()[0]))
         self.scaled.append(exact(x))
         out = torch.randn(x.shape, generator=self.g)
+        if self.calm:
+            out = torch.tanh(3 * x) + 0.01 * out
         self.said.append(exact(out))
         return out
 
@@ -427,7 +514,7 @@ class Watched:
 def case(sampler, schedule, steps, prediction="epsilon", shift=None, bar=2e-5):
     seed = 4000 + len(cases)
     g = generator(seed)
-    recorder = Recorder(g)
+    recorder = Recorder(g, sampler == "dpm_adaptive")
     if shift is None:
         alphas = EulerDiscreteScheduler(**SD).alphas_cumprod
         wrapper = DiscreteVDDPMDenoiser if prediction == "v_prediction" else DiscreteEpsDDPMDenoiser
@@ -446,9 +533,9 @@ def case(sampler, schedule, steps, prediction="epsilon", shift=None, bar=2e-5):
     else:
         sigmas = levels(model, schedule, steps)
     x = torch.randn(1, 4, 1, generator=g) * (1.0 if shift else sigmas[0])
-    if shift and sampler in ("er_sde", *SEEDS) and sigmas[0] >= 1:  # where there is a logarithm
+    if shift and sampler in ("er_sde", *SEEDS, *LATEST) and sigmas[0] >= 1:  # where there is a logarithm
         sigmas[0] = shift * (1 - 1e-4) / (1 + (shift - 1) * (1 - 1e-4))
-    watched, start = Watched(model, recorder if sampler.endswith("_cfg_pp") else None), exact(x)
+    watched, start = Watched(model, recorder if sampler.startswith("cfgpp") or sampler.endswith("_cfg_pp") else None), exact(x)
     torch.manual_seed(seed + 1)
     extra, drawn = {}, seed + 1
     if sampler.endswith("heun") and "sde" in sampler:
@@ -459,6 +546,8 @@ def case(sampler, schedule, steps, prediction="epsilon", shift=None, bar=2e-5):
         last = EVERY[sampler](watched, x, sigmas)
     elif sampler == "dpm_fast":
         last = sampling.sample_dpm_fast(watched, x, sigmas[-2], sigmas[0], steps, disable=True)
+    elif sampler == "dpm_adaptive":
+        last = sampling.sample_dpm_adaptive(watched, x, sigmas[-2], sigmas[0], disable=True)
     elif shift and sampler == "k_euler_a":
         last = euler_ancestral_flow(watched, x, sigmas)
     elif sampler in ("k_euler", "k_heun", "k_dpm_2"):  # draw at every step what they then do not use
@@ -467,7 +556,7 @@ def case(sampler, schedule, steps, prediction="epsilon", shift=None, bar=2e-5):
         last = getattr(sampling, f"sample_{NAMES[sampler]}")(watched, x, sigmas, disable=True, **extra)
     cases.append({"name": f"{sampler}.{schedule}.{steps}.{prediction}.{shift}", "sampler": sampler, "schedule": schedule,
                   "config": config, "set_timesteps": {"num_inference_steps": steps}, "bar": bar,
-                  "timesteps": recorder.t, "init_noise_sigma": 1.0 if shift else float(sigmas[0]),
+                  "timesteps": recorder.t[:3] if recorder.calm else recorder.t, "init_noise_sigma": 1.0 if shift else float(sigmas[0]),
                   "steps": {"sample": start, "noise_seed": drawn, "begin": 0, "scaled": recorder.scaled,
                             "model_output": recorder.said, **({"away": recorder.away} if recorder.away else {}), "after": [*watched.samples[1:], exact(last)]}})
 
@@ -505,6 +594,16 @@ def main():
         case(sampler, "karras", 5, "v_prediction")
     for sampler in ("exp_heun_2_x0", "exp_heun_2_x0_sde"):
         case(sampler, "simple", 5, shift=3.0, bar=1e-4)
+    for sampler in (*LATEST, "cfgpp_ud10_ab"):
+        case(sampler, "normal", 7, bar=1e-4)
+        case(sampler, "karras", 5, "v_prediction", bar=1e-4)
+        case(sampler, "simple", 5, shift=3.0, bar=1e-4)
+        case(sampler, "normal", 1)
+    case("seeds_2", "simple", 5, shift=3.0, bar=1e-4)
+    case("sa_solver", "normal", 2)
+    case("sa_solver_pece", "karras", 2)
+    case("dpm_adaptive", "normal", 2, bar=1e-4)
+    case("dpm_adaptive", "karras", 4, "v_prediction", bar=1e-4)
     path = FIXTURES / "schedulers" / "k_diffusion.json"
     write_json(path, cases)
     report(path.parent, f"{len(cases)} cases")
