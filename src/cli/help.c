@@ -27,7 +27,7 @@ static void print_wrapped(FILE *out, const char *text, int indent)
 
 static void print_option(FILE *out, const cli_option *o)
 {
-    char left[128], right[512];
+    char left[128], right[1024];
     char letter[8] = "    ";
     if (o->letter) snprintf(letter, sizeof letter, "-%c, ", o->letter);
     int size = snprintf(left, sizeof left, "  %s--%s%s%s", letter, o->name, o->value ? " " : "",

@@ -104,12 +104,14 @@ static void put_ids(const at_generate_options *o, float ids[6], bool scored, boo
 {
     static const int none[2];
     const int size[2] = {o->width, o->height};
-    bool away = negative && (o->init || o->denoising_start > 0 ||
-                             (o->negative_original_size[0] && o->negative_target_size[0]));
+    bool goes_on = o->init || o->denoising_start > 0;
+    bool away =
+        negative && (goes_on || (o->negative_original_size[0] && o->negative_target_size[0]));
+    bool crops_away = away && (!goes_on || scored); /* else Diffusers takes the prompt's */
     const int *original = o->original_size[0] ? o->original_size : size;
     const int *target = o->target_size[0] ? o->target_size : size;
     put_pair(ids, away ? o->negative_original_size : none, original);
-    put_pair(ids + 2, away ? o->negative_crop : o->crop, none);
+    put_pair(ids + 2, crops_away ? o->negative_crop : o->crop, none);
     put_pair(ids + 4, away ? o->negative_target_size : none, target);
     if (scored) ids[4] = (float)(negative ? o->negative_aesthetic_score : o->aesthetic_score);
 }

@@ -44,10 +44,8 @@ static bool add_cut(parser *p, int at)
 /* A number with spaces around it: the step, counted of `steps` where it has a point. */
 static bool read_when(const parser *p, int from, int to, int *when)
 {
-    const char *a = p->text + from, *b = p->text + to;
-    while (a < b && isspace((unsigned char)*a)) a++;
-    while (b > a && isspace((unsigned char)b[-1])) b--;
-    const char *c = a, *digits;
+    const char *a = at_prompt_skip_spaces(p->text + from, p->text + to), *c = a, *digits;
+    const char *b = at_prompt_trim_spaces(a, p->text + to);
     bool point = false, any = false;
     if (c < b && (*c == '+' || *c == '-')) c++;
     for (; c < b && (isdigit((unsigned char)*c) || (*c == '.' && !point)); c++) {

@@ -1,5 +1,6 @@
 #include "text/prompt_syntax.h"
 #include "base/text.h"
+#include "text/unicode.h"
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,9 +31,45 @@ static at_prompt_item *add(at_context *cx, at_prompt_list *list, const char *tex
     return item;
 }
 
-static bool is_space(char c)
+/* ---- characters, as Python's regular expressions see them */
+
+/* The character at p and its bytes; -1 and one byte where that is no UTF-8. */
+static int32_t character(const char *p, size_t *size)
 {
-    return isspace((unsigned char)c) != 0;
+    *size = at_utf8_size((unsigned char)*p);
+    for (size_t i = 1; i < *size; i++)
+        if ((p[i] & 0xC0) != 0x80) *size = 1;
+    return *size > 1 || !(*p & 0x80) ? at_utf8_next(p, size) : -1;
+}
+
+/* The same of the one that ends at p, which is behind `from`. */
+static int32_t character_before(const char *from, const char *p, size_t *size)
+{
+    const char *start = p - 1;
+    while (start > from && p - start < 4 && (*start & 0xC0) == 0x80) start--;
+    int32_t c = character(start, size);
+    if (start + *size == p) return c;
+    *size = 1;
+    return -1;
+}
+
+static bool is_space(int32_t c)
+{
+    return c >= 0 && (at_is_space(c) || (c >= 0x1C && c <= 0x1F));
+}
+
+const char *at_prompt_skip_spaces(const char *p, const char *end)
+{
+    size_t size;
+    while ((!end || p < end) && is_space(character(p, &size))) p += size;
+    return p;
+}
+
+const char *at_prompt_trim_spaces(const char *from, const char *end)
+{
+    size_t size;
+    while (end > from && is_space(character_before(from, end, &size))) end -= size;
+    return end;
 }
 
 /* A letter of a word, any that is not ASCII too. */
@@ -41,11 +78,18 @@ static bool is_word(char c)
     return isalnum((unsigned char)c) || c == '_' || (unsigned char)c >= 0x80;
 }
 
+static bool is_letter(int32_t c)
+{
+    return c >= 0 && (at_is_word(c) || at_is_numeric(c));
+}
+
 /* A word on its own at p in text. */
 static bool word_at(const char *text, const char *p, const char *word)
 {
-    size_t n = strlen(word);
-    return strncmp(p, word, n) == 0 && (p == text || !is_word(p[-1])) && !is_word(p[n]);
+    size_t n = strlen(word), size;
+    if (strncmp(p, word, n) != 0) return false;
+    return !(p > text && is_letter(character_before(text, p, &size))) &&
+           !is_letter(character(p + n, &size));
 }
 
 /* ---- numbers */
@@ -76,8 +120,8 @@ static const char *number_end(const char *p, bool exponent, bool *point)
 /* All of the text between two ends, spaces around it left out, as a number. */
 static bool number_between(const char *from, const char *to, bool *point, double *value)
 {
-    while (from < to && is_space(*from)) from++;
-    while (to > from && is_space(to[-1])) to--;
+    from = at_prompt_skip_spaces(from, to);
+    to = at_prompt_trim_spaces(from, to);
     if (from == to || number_end(from, true, point) != to) return false;
     *value = strtod(from, NULL);
     return true;
@@ -176,17 +220,14 @@ char *at_prompt_take_loras(at_context *cx, const char *text, at_prompt_list *fou
 /* "text : 1.2": the number behind the last colon of a part, and what stands before it. */
 static bool add_part(at_context *cx, const char *from, const char *to, at_prompt_list *parts)
 {
-    const char *end = to, *colon;
-    while (end > from && is_space(end[-1])) end--;
+    const char *end = at_prompt_trim_spaces(from, to), *colon;
     for (colon = end; colon > from && colon[-1] != ':';) colon--;
     double weight = 1.0, value;
     bool point;
-    const char *number = colon;
-    while (number < end && is_space(*number)) number++;
-    const char *digits = number_end(number, false, &point);
+    const char *digits = number_end(at_prompt_skip_spaces(colon, end), false, &point);
     if (colon > from && digits == end && number_between(colon, end, &point, &value)) {
         weight = value;
-        for (end = colon - 1; end > from && is_space(end[-1]);) end--;
+        end = at_prompt_trim_spaces(from, colon - 1);
     }
     return add(cx, parts, from, (size_t)(end - from), weight) != NULL;
 }
@@ -234,16 +275,13 @@ static bool add_words(at_context *cx, const char *text, size_t size, at_prompt_l
 {
     const char *from = text, *end = text + size;
     for (const char *p = text; p < end; p++) {
-        bool fits = end - p >= 5 && strncmp(p, "BREAK", 5) == 0 && (p == text || !is_word(p[-1])) &&
-                    (p + 5 == end || !is_word(p[5]));
-        if (!fits) continue;
-        const char *before = p;
-        while (before > from && is_space(before[-1])) before--;
+        if (!word_at(text, p, "BREAK")) continue;
+        const char *before = at_prompt_trim_spaces(from, p);
         if (!add(cx, pieces, from, (size_t)(before - from), 1.0) ||
             !add(cx, pieces, "BREAK", 5, -1.0))
             return false;
-        for (p += 5; p < end && is_space(*p);) p++;
-        from = p--;
+        from = at_prompt_skip_spaces(p + 5, end);
+        p = from - 1;
     }
     return add(cx, pieces, from, (size_t)(end - from), 1.0) != NULL;
 }
@@ -251,13 +289,12 @@ static bool add_words(at_context *cx, const char *text, size_t size, at_prompt_l
 /* ": 1.3 )" at p: its end and the number; NULL for anything else. */
 static const char *weight_end(const char *p, double *value)
 {
-    const char *number = p + 1, *end;
-    while (is_space(*number)) number++;
     bool point;
-    end = number_end(number, false, &point);
+    const char *number = at_prompt_skip_spaces(p + 1, NULL);
+    const char *end = number_end(number, false, &point);
     if (!end) return NULL;
     *value = strtod(number, NULL);
-    while (is_space(*end)) end++;
+    end = at_prompt_skip_spaces(end, NULL);
     return *end == ')' ? end + 1 : NULL;
 }
 

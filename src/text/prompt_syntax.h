@@ -44,4 +44,9 @@ bool at_prompt_weights_a1111(at_context *cx, const char *text, at_prompt_list *p
 /* The same for ComfyUI's: (a) and (a:1.3), which replaces the weight around it. */
 bool at_prompt_weights_comfy(at_context *cx, const char *text, at_prompt_list *pieces);
 
+/* Past the spaces from p to `end` (NULL: that of the text), and back before those that end at
+   `end`: Python's, of all scripts. */
+const char *at_prompt_skip_spaces(const char *p, const char *end);
+const char *at_prompt_trim_spaces(const char *from, const char *end);
+
 #endif

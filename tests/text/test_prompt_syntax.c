@@ -54,6 +54,11 @@ static void test_weights_a1111(void **state)
            {", sun, ", 1.1}, {"sky", 1.4641000000000006}, {".", 1.1});
     expect(read, "(a: 1.5 ) (b:-.5)", {"a", 1.5}, {" ", 1}, {"b", -0.5});
     expect(read, "a BREAK b BREAKS", {"a", 1}, {"BREAK", -1}, {"b BREAKS", 1});
+    expect(read, "a\u3000BREAK\u00a0b\u3001BREAK\uff0cc", {"a", 1}, {"BREAK", -1}, {"b\u3001", 1},
+           {"BREAK", -1}, {"\uff0cc", 1});
+    expect(read, "\u6771BREAK BREAK\u00bd", {"\u6771BREAK BREAK\u00bd", 1});
+    expect(read, "(a:\u20031.5\u2003)", {"a", 1.5});
+    expect(read, "a BREAK\xc2 b", {"a", 1}, {"BREAK", -1}, {"\xc2 b", 1});
     expect(read, "(a BREAK b:1.2)", {"a", 1.2}, {"BREAK", -1.2}, {"b", 1.2});
     expect(read, "12:30) (ratio 16:9)", {"12:30) ", 1}, {"ratio 16", 9});
 }

@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 import single_files
 from common import generator
 
-ORIGINALS = {"SD3Transformer2DModel": single_files.original_sd3, "AuraFlowTransformer2DModel": single_files.original_auraflow,
+ORIGINALS = {"UNet2DConditionModel": single_files.original_unet, "SD3Transformer2DModel": single_files.original_sd3, "AuraFlowTransformer2DModel": single_files.original_auraflow,
              "HunyuanDiT2DModel": single_files.original_hunyuan, "Lumina2Transformer2DModel": single_files.original_lumina2}
 ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3")
 

@@ -96,6 +96,8 @@ FOLDERS = {
                  options=dict(denoising_end=0.7)),
             dict(prompt="a hen", width=32, height=32, steps=6, guidance=3.0, seed=12, sampler="heun", init="init.png",
                  options=dict(denoising_start=0.45)),
+            dict(prompt="a fox", width=24, height=32, steps=4, guidance=3.0, seed=13, init="init.png", strength=0.6,
+                 options=dict(crops_coords_top_left=(300, 200), negative_crops_coords_top_left=(900, 700))),
         ]),
     "xl_tiny_refiner": dict(
         seed=2400, scheduler=SD_BETAS, force=False, aesthetic=True,
