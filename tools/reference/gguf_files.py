@@ -1,5 +1,8 @@
 """tests/fixtures/checkpoints/gguf/: GGUF files with every type, as the gguf package writes them, and their values."""
 
+import json
+from functools import partial
+
 import numpy as np
 import torch
 from gguf import GGMLQuantizationType as Q, GGUFReader, GGUFWriter, quants
@@ -92,33 +95,45 @@ def llama_name(name):
     return name
 
 
-def write_vocabulary(writer, path):
-    """sentencepiece's file, taken apart as llama.cpp's converter does; rows of the embedding without a piece are unused."""
+def write_vocabulary(writer, path, rows=0):
+    """sentencepiece's file, taken apart as llama.cpp's converter does; rows of the embedding without a piece are unused.
+    What tokenizer_config.json beside it says of ends goes along."""
     model = sentencepiece_model_pb2.ModelProto.FromString(path.read_bytes())
-    pieces, spare = model.pieces, 100
-    writer.add_tokenizer_model("t5")
+    pieces, trainer, normalizer = model.pieces, model.trainer_spec, model.normalizer_spec
+    spare, bpe = rows - len(pieces) if rows else 100, trainer.model_type == trainer.BPE
+    writer.add_tokenizer_model("llama" if bpe else "t5")
     writer.add_token_list([p.piece.encode() for p in pieces] + [f"[PAD{i}]".encode() for i in range(spare)])
     writer.add_token_scores([p.score for p in pieces] + [-10000.0] * spare)
     writer.add_token_types([p.type for p in pieces] + [5] * spare)
-    writer.add_unk_token_id(model.trainer_spec.unk_id)
-    writer.add_eos_token_id(model.trainer_spec.eos_id)
-    writer.add_pad_token_id(model.trainer_spec.pad_id)
-    if model.normalizer_spec.precompiled_charsmap:
-        writer.add_precompiled_charsmap(model.normalizer_spec.precompiled_charsmap)
+    for add, number in ((writer.add_bos_token_id, trainer.bos_id), (writer.add_unk_token_id, trainer.unk_id),
+                        (writer.add_eos_token_id, trainer.eos_id), (writer.add_pad_token_id, trainer.pad_id)):
+        if number >= 0:
+            add(number)
+    if normalizer.precompiled_charsmap:
+        writer.add_precompiled_charsmap(normalizer.precompiled_charsmap)
+    beside = path.parent / "tokenizer_config.json"
+    config = json.loads(beside.read_text()) if bpe and beside.exists() else {}
+    for key, add in (("add_bos_token", writer.add_add_bos_token), ("add_eos_token", writer.add_add_eos_token)):
+        if key in config:
+            add(config[key])
 
 
-def t5(writer):
-    """The third text encoder of sd3_tiny as llama.cpp has it, with another vocabulary."""
-    write_vocabulary(writer, FIXTURES / "tokenizers" / "folders" / "t5_old" / "spiece.model")
-    for name, value in load_file(FIXTURES / "pipelines" / "sd3_tiny" / "text_encoder_3" / "model.safetensors").items():
+def text_encoder(writer, pieces, part):
+    """A text encoder of a pipeline as llama.cpp has it, with another vocabulary."""
+    write_vocabulary(writer, FIXTURES / "tokenizers" / "folders" / pieces)
+    for name, value in load_file(FIXTURES / "pipelines" / part / "model.safetensors").items():
         writer.add_tensor(llama_name(name), value.numpy().astype(np.float16 if value.ndim > 1 else np.float32))
     return {}
 
 
+FILES = {"all_types": every_type, "flattened": flattened,
+         "t5": partial(text_encoder, pieces="t5_old/spiece.model", part="sd3_tiny/text_encoder_3"),
+         "umt5": partial(text_encoder, pieces="llama_new_old/tokenizer.model", part="aura_flow_tiny/text_encoder")}
+
 
 if __name__ == "__main__":
     folder = fresh_folder("checkpoints", "gguf")
-    for name, fill in {"all_types": every_type, "flattened": flattened, "t5": t5}.items():
+    for name, fill in FILES.items():
         expected = write(folder / f"{name}.gguf", fill)
         if expected:
             save_tensors(folder / f"{name}.safetensors", {k: torch.from_numpy(v) for k, v in expected.items()})

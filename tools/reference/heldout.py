@@ -307,32 +307,51 @@ def quiet():
     transformers.utils.logging.disable_progress_bar()
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(doc, start, kinds=None, wide=(), seeds="0:10", runs=3, flags=()):
+    """start(r, kind, seed, work, options) -> (what it made in the folder `work`, a function that makes one run there and
+    gives whether it agreed, what was measured, the case). kinds: each in turn; wide: further ones, when asked for"""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binary")
-    parser.add_argument("--seeds", default="0:20", help="FIRST:END")
-    parser.add_argument("--runs", type=int, default=3, help="a folder")
+    parser.add_argument("--seeds", default=seeds, help="FIRST:END")
+    parser.add_argument("--runs", type=int, default=runs, help="for each seed")
     parser.add_argument("--keep", type=Path, help="where the folders of failures go")
+    if kinds:
+        parser.add_argument("--only", choices=[*kinds, *wide])
+    for name, text in flags:
+        parser.add_argument(f"--{name}", action="store_true", help=text)
     options = parser.parse_args()
+    torch.set_grad_enabled(False)
     quiet()
     first, end = map(int, options.seeds.split(":"))
     passed = total = 0
     for seed in range(first, end):
-        r = random.Random(seed)
-        with tempfile.TemporaryDirectory() as work:
-            folder = Path(work) / f"model-{seed}"
-            pipe, about = build(r, seed, folder)
-            print(f"{seed}: {about}", flush=True)
-            for _ in range(options.runs):
-                run = random_run(r, pipe)
-                agreed, measured = compare(pipe, options.binary, folder, run)
-                total, passed = total + 1, passed + agreed
-                print(f"  {'ok    ' if agreed else 'FAILED'} {measured}  {summary(run) if agreed else run}", flush=True)
-                if not agreed and options.keep:
-                    shutil.copytree(folder, options.keep / folder.name, dirs_exist_ok=True)
+        for kind in ([options.only] if options.only else kinds) if kinds else [""]:
+            name = f"{kind} {seed}".strip()
+            r = random.Random(name)
+            with tempfile.TemporaryDirectory() as work:
+                about, once = start(r, kind, seed, Path(work), options)
+                print(f"{name}: {about}", flush=True)
+                for _ in range(options.runs):
+                    agreed, measured, case = once()
+                    total, passed = total + 1, passed + agreed
+                    print(f"  {'ok    ' if agreed else 'FAILED'} {measured} {'' if agreed else case}", flush=True)
+                    if not agreed and options.keep:
+                        shutil.copytree(work, options.keep / name.replace(" ", "-"), dirs_exist_ok=True)
     print(f"{passed} of {total} runs agree")
     raise SystemExit(passed != total)
 
 
+def start(r, _kind, seed, work, options):
+    folder = work / f"model-{seed}"
+    pipe, about = build(r, seed, folder)
+
+    def once():
+        case = random_run(r, pipe)
+        agreed, measured = compare(pipe, options.binary, folder, case)
+        return agreed, f"{measured}  {summary(case)}", case
+
+    return about, once
+
+
 if __name__ == "__main__":
-    main()
+    main(__doc__, start, seeds="0:20")

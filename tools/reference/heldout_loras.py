@@ -20,6 +20,8 @@ def original_names(model):
         v.copy_((i + torch.arange(v.shape[0]) / (2 * v.shape[0])).reshape(-1, *[1] * (v.ndim - 1)))
     out = {}
     for name, v in ORIGINALS[type(model).__name__](model).items():
+        if name == "norm_final.weight":  # of Lumina 2, which nothing reads
+            continue
         rows = v.reshape(v.shape[0], -1)[:, 0]
         out[name] = [names[int(i)] for i in rows.floor().unique_consecutive()], bool(rows[0] % 1)
     model.load_state_dict(saved)
@@ -49,19 +51,23 @@ def targets_of(name, part, original):
 
 def write(r, parts, path, encoders=ENCODERS):
     """A LoRA over the transformer and some of the encoders in one dialect. -> its name, what it adds to the weights."""
-    dialect, file, deltas = r.choice(["peft", "kohya", "kohya with the makers' names"]), {}, {}
-    kohya = {"transformer": "lora_unet_", "text_encoder": "lora_te1_", "text_encoder_2": "lora_te2_", "text_encoder_3": "lora_te3_"}
+    dialect, file, deltas = r.choice(["peft", "kohya"]) + r.choice(["", " with the makers' names"]), {}, {}
+    peft, original = dialect.startswith("peft"), dialect.endswith("names")
+    first = "lora_te1_" if "text_encoder_2" in parts else r.choice(["lora_te_", "lora_te1_"])
+    kohya = {"transformer": "lora_unet_", "text_encoder": first, "text_encoder_2": "lora_te2_", "text_encoder_3": "lora_te3_"}
+    makers = r.choice(["diffusion_model.", "base_model.model.", ""])  # ComfyUI's, PEFT's own (Tencent's), DiffSynth's
     for part in ["transformer"] + [n for n in encoders if n in parts and r.random() < 0.6]:
         state = parts[part].state_dict()
-        for name, (own, swapped) in targets_of(part, parts[part], dialect.endswith("names")).items():
+        for name, (own, swapped) in targets_of(part, parts[part], original).items():
             if r.random() < 0.4:
                 continue
             rank, alpha, g = r.randrange(1, 5), r.choice([None, 1.0, 3.0, 8.0]), generator(r.randrange(2**30))
             columns = state[own[0]].shape[1]
             down = torch.randn(rank, columns, generator=g) / columns**0.5
             up = torch.randn(sum(state[k].shape[0] for k in own), rank, generator=g) * 0.4
-            key = f"{part}.{name}" if dialect == "peft" else kohya[part] + name.replace(".", "_")
-            leaves = ("lora_A", "lora_B") if dialect == "peft" else ("lora_down", "lora_up")
+            front = makers if original and part == "transformer" else f"{part}."
+            key = front + name if peft else kohya[part] + name.replace(".", "_")
+            leaves = ("lora_A", "lora_B") if peft else ("lora_down", "lora_up")
             file |= {f"{key}.{leaves[0]}.weight": down, f"{key}.{leaves[1]}.weight": up}
             if alpha:
                 file[f"{key}.alpha"] = torch.tensor(alpha)

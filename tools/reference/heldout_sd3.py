@@ -10,29 +10,22 @@ which the reference has put into its weights; with skip-layer guidance. Latents 
 pictures to 40 dB.
 """
 
-import argparse
-import random
-import shutil
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
-import gguf
 import numpy as np
 import torch
 from diffusers import (AutoencoderKL, FlowMatchEulerDiscreteScheduler, FlowMatchHeunDiscreteScheduler,
                        SD3Transformer2DModel, StableDiffusion3Img2ImgPipeline, StableDiffusion3InpaintPipeline, StableDiffusion3Pipeline)
 from diffusers.models.autoencoders import vae
 from diffusers.utils import torch_utils
-from gguf import GGMLQuantizationType as Q
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import (CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer, T5Config, T5EncoderModel,
                           T5TokenizerFast)
 
-import gguf_files
 import heldout
+import heldout_gguf
 import heldout_loras
 import heldout_text_dits
 import single_files
@@ -72,7 +65,7 @@ def as_single_file(r, parts, folder):
             continue
         tensors = encoder_tensors(name, parts[name])
         if name == "text_encoder_3" and r.random() < 0.4:  # its tokenizer lies inside
-            given += llama_t5(r, parts[name], tensors, folder)
+            given += llama_t5(r, parts[name], folder)
             continue
         tensors = scaled_f8(tensors) if name == "text_encoder_3" and r.random() < 0.6 else cast(tensors)
         own = {k: v for k, v in tensors.items() if not k.endswith("scale_weight") and k != "scaled_fp8"}
@@ -110,51 +103,23 @@ def scaled_f8(tensors):
     return out
 
 
-def write_gguf(r, path, arch, tensors, vocabulary=None):
-    """-> the values that the file means"""
-    writer, values = gguf.GGUFWriter(path, arch), {}
-    if vocabulary:
-        gguf_files.write_vocabulary(writer, vocabulary)
-    kinds = {Q.Q8_0: 32, Q.Q4_0: 32, Q.Q5_1: 32, Q.BF16: 1, Q.F16: 1}
-    for name, tensor in tensors.items():
-        data = tensor.float().contiguous().numpy()
-        kind = r.choice([q for q, block in kinds.items() if data.shape[-1] % block == 0])
-        if data.ndim != 2:
-            kind = Q.F32 if data.ndim == 1 else Q.F16
-        packed = gguf.quants.quantize(data, kind)
-        values[name] = torch.from_numpy(np.ascontiguousarray(gguf.quants.dequantize(packed, kind))).reshape(tensor.shape)
-        writer.add_tensor(name, packed, raw_dtype=kind)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return values
-
-
-def llama_t5(r, part, tensors, folder):
-    names = {gguf_files.llama_name(k): k for k in tensors}
-    values = write_gguf(r, folder / "text_encoder_3.gguf", "t5encoder", {k: tensors[v] for k, v in names.items()},
-                        folder / "tokenizer_3" / "spiece.model")
-    part.load_state_dict({names[k]: v for k, v in values.items()}, strict=False)
+def llama_t5(r, part, folder):
+    heldout_gguf.write_llama(r, folder / "text_encoder_3.gguf", part, folder / "tokenizer_3" / "spiece.model")
     return ["--text-encoder-3", folder / "text_encoder_3.gguf"]
 
 
 def as_gguf(r, parts, folder):
     """Files in the place of a folder's transformer and text encoders."""
     given = []
-    names, state = heldout_loras.original_names(parts["transformer"]), parts["transformer"].state_dict()
-    values = write_gguf(r, folder / "sd3.gguf", "sd3", single_files.original_sd3(parts["transformer"]))
-    for name, value in values.items():
-        for key, piece in heldout_loras.cut(value, *names[name], state).items():
-            state[key].copy_(piece)
+    heldout_gguf.write_transformer(r, folder / "sd3.gguf", "sd3", parts["transformer"])
     given += ["--transformer", folder / "sd3.gguf"]
     for name in ENCODERS:
         if name in parts and r.random() < 0.8:
             tensors = encoder_tensors(name, parts[name])
             if name == "text_encoder_3" and r.random() < 0.7:
-                given += llama_t5(r, parts[name], tensors, folder)
+                given += llama_t5(r, parts[name], folder)
                 continue
-            values = write_gguf(r, folder / f"{name}.gguf", "t5" if name == "text_encoder_3" else "clip", tensors)
+            values = heldout_gguf.write(r, folder / f"{name}.gguf", "t5" if name == "text_encoder_3" else "clip", tensors)
             parts[name].load_state_dict(rename_back(parts[name], values), strict=False)
             given += [f"--{name.replace('_', '-')}", folder / f"{name}.gguf"]
     return ["-m", folder, *given]
@@ -310,16 +275,12 @@ def in_f64(pipe, parts, case, work):
 
 
 def command(binary, given, case, work):
-    case = case | {"given": False}
-    out = heldout_text_dits.command(binary, "MODEL", case, work, None)
-    at = out.index("--model")
-    out[at:at + 2] = [str(a) for a in given]
     extra = []
     if case["mode"] != "text":
         extra += ["--init", work / "init.png", "--strength", case["strength"]]
     if case["mode"] == "mask":
         extra += ["--mask", work / "mask.png"]
-    return out[:2] + [str(a) for a in extra] + out[2:]
+    return heldout_text_dits.command(binary, [*given, *extra], case, work, None)
 
 
 def compare(r, pipe, parts, binary, given, case, work):
@@ -352,34 +313,16 @@ def compare(r, pipe, parts, binary, given, case, work):
     return agreed, about
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("binary")
-    parser.add_argument("--seeds", default="0:10", help="FIRST:END")
-    parser.add_argument("--runs", type=int, default=4, help="a model")
-    parser.add_argument("--keep", type=Path, help="where the folders of failures go")
-    options = parser.parse_args()
-    torch.set_grad_enabled(False)
-    heldout.quiet()
-    first, end = map(int, options.seeds.split(":"))
-    passed = total = 0
-    for seed in range(first, end):
-        r = random.Random(f"sd3 forms {seed}")
-        with tempfile.TemporaryDirectory() as work:
-            work = Path(work)
-            pipe, parts, missing, given, about = build(r, seed, work / "model")
-            print(f"{seed}: {about}", flush=True)
-            for _ in range(options.runs):
-                case = random_case(r, pipe) | {"missing": missing}
-                agreed, measured = compare(r, pipe, parts, options.binary, given, case, work)
-                total, passed = total + 1, passed + agreed
-                print(f"  {'ok    ' if agreed else 'FAILED'} {measured} {'' if agreed else case}", flush=True)
-                if not agreed and options.keep:
-                    (options.keep / "command").write_text(" ".join(map(repr, command(options.binary, given, case, work))))
-                    shutil.copytree(work, options.keep / f"{seed}", dirs_exist_ok=True)
-    print(f"{passed} of {total} runs agree")
-    raise SystemExit(passed != total)
+def start(r, _kind, seed, work, options):
+    pipe, parts, missing, given, about = build(r, seed, work / "model")
+
+    def once():
+        case = random_case(r, pipe) | {"missing": missing}
+        agreed, measured = compare(r, pipe, parts, options.binary, given, case, work)
+        return agreed, measured, case | {"given": given}
+
+    return about, once
 
 
 if __name__ == "__main__":
-    main()
+    heldout.main(__doc__, start, runs=4)

@@ -9,9 +9,6 @@ forms) and a few runs on it. The wide kinds, which are run when asked for, have 
 --samplers: each run with another scheduler in the pipeline's place, as --sampler has it. Latents must agree to max|a-b|/std(b) <= 1e-3, pictures to 40 dB.
 """
 
-import argparse
-import random
-import shutil
 import subprocess
 import tempfile
 from functools import partial
@@ -183,24 +180,29 @@ KINDS = {"hunyuan": hunyuan, "lumina2": lumina2, "sd3": sd3, "aura": aura}
 WIDE = {f"{name}_wide": partial(kind, wide=True) for name, kind in KINDS.items()}
 
 
+def restore_constants(gemma):
+    """The root of its width and its frequencies, rounded by the way through a file's dtype."""
+    embeddings, rotary = gemma.embed_tokens, gemma.rotary_emb
+    embeddings.embed_scale.fill_(embeddings.scalar_embed_scale)
+    gemma.rotary_emb = type(rotary)(rotary.config)
+
+
 def build(r, kind, seed, folder):
+    """-> (the pipeline, its parts, what it is)"""
     folder.mkdir()
     pipe, parts = (KINDS | WIDE)[kind](r, 10 * seed, folder)
     names = []
     for name, part in parts.items():
         names.append(name)
         heldout.save_part(r, part, folder / name, names)
-    if kind.startswith("lumina2"):  # the root of its width, rounded by the way through the file's dtype
-        embeddings = pipe.text_encoder.embed_tokens
-        embeddings.embed_scale.fill_(embeddings.scalar_embed_scale)
-        rotary = pipe.text_encoder.rotary_emb  # likewise its frequencies
-        pipe.text_encoder.rotary_emb = type(rotary)(rotary.config)
+    if kind.startswith("lumina2"):
+        restore_constants(pipe.text_encoder)
     pipe.scheduler.save_pretrained(folder / "scheduler")
     pipe.save_config(folder)
     if kind.startswith("lumina2") and r.random() < 0.5:
         heldout.change_json(folder / "model_index.json", lambda c: c | {"_class_name": "Lumina2Text2ImgPipeline"})
     pipe.set_progress_bar_config(disable=True)
-    return pipe, " ".join(names)
+    return pipe, parts, " ".join(names)
 
 
 def random_text(r):
@@ -276,8 +278,8 @@ def draw_from_generators(pipe):
     pipe.scheduler.step = lambda *args, **options: step(*args, **options, generator=kept["generator"])
 
 
-def command(binary, folder, case, work, initial):
-    args = [binary, "generate", "--precision", "f32", "--model", folder, "--seed", case["seed"], "--count", case["count"],
+def command(binary, given, case, work, initial):
+    args = [binary, "generate", *given, "--precision", "f32", "--seed", case["seed"], "--count", case["count"],
             "--quiet", "--output", work / "out.png", "--save-latents", work / "out.safetensors", "--steps", case["steps"],
             "--guidance", case["guidance"], "--width", case["width"], "--height", case["height"]]
     if "negative" in case:
@@ -303,22 +305,23 @@ def command(binary, folder, case, work, initial):
     return [str(a) for a in args] + ["--", case["prompt"]]
 
 
-def compare(r, pipe, binary, folder, case):
+def compare(r, pipe, parts, binary, given, case):
+    """-> (agreed, what was measured). given: the command's options that say the model"""
     with tempfile.TemporaryDirectory() as work:
         work, about, saved = Path(work), "", {}
         if case["lora"]:
-            about, deltas = heldout_loras.write(r, {"transformer": pipe.transformer}, work / "lora.safetensors")
-            saved = heldout_loras.add({"transformer": pipe.transformer}, deltas, case["lora"])
-        agreed, measured = beside_reference(pipe, binary, folder, case, work)
-        heldout_loras.restore({"transformer": pipe.transformer}, saved)
+            about, deltas = heldout_loras.write(r, parts, work / "lora.safetensors")
+            saved = heldout_loras.add(parts, deltas, case["lora"])
+        agreed, measured = beside_reference(pipe, binary, given, case, work)
+        heldout_loras.restore(parts, saved)
         return agreed, f"{measured} {about}"
 
 
-def beside_reference(pipe, binary, folder, case, work):
+def beside_reference(pipe, binary, given, case, work):
     theirs = pipeline_runs.run(pipe, case, pipe.transformer.config.in_channels)
     if not theirs["final_latents"].isfinite().all():
         return True, "the reference gives NaN"
-    done = subprocess.run(command(binary, folder, case, work, theirs.get("initial_latents_nchw")), capture_output=True,
+    done = subprocess.run(command(binary, given, case, work, theirs.get("initial_latents_nchw")), capture_output=True,
                           text=True)
     if done.returncode or done.stderr:
         return False, f"exit code {done.returncode}: {done.stderr.strip()}"
@@ -358,38 +361,19 @@ def in_f64(pipe, case):
     return final["latents"]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("binary")
-    parser.add_argument("--seeds", default="0:10", help="FIRST:END")
-    parser.add_argument("--only", choices=[*KINDS, *WIDE])
-    parser.add_argument("--runs", type=int, default=3, help="a folder")
-    parser.add_argument("--samplers", action="store_true", help="another scheduler in each run")
-    parser.add_argument("--keep", type=Path, help="where the folders of failures go")
-    options = parser.parse_args()
-    heldout.quiet()
-    first, end = map(int, options.seeds.split(":"))
-    passed = total = 0
-    for seed in range(first, end):
-        for kind in [options.only] if options.only else KINDS:
-            r = random.Random(f"{kind} {seed}")
-            with tempfile.TemporaryDirectory() as work:
-                folder = Path(work) / f"{kind}-{seed}"
-                pipe, about = build(r, kind, seed, folder)
-                print(f"{kind} {seed}: {about}", flush=True)
-                config = pipe.scheduler.config
-                for _ in range(options.runs):
-                    case = random_case(r, kind, pipe)
-                    if options.samplers:
-                        swap(r, pipe, config, case)
-                    agreed, measured = compare(r, pipe, options.binary, folder, case)
-                    total, passed = total + 1, passed + agreed
-                    print(f"  {'ok    ' if agreed else 'FAILED'} {measured} {'' if agreed else case}", flush=True)
-                    if not agreed and options.keep:
-                        shutil.copytree(folder, options.keep / folder.name, dirs_exist_ok=True)
-    print(f"{passed} of {total} runs agree")
-    raise SystemExit(passed != total)
+def start(r, kind, seed, work, options):
+    folder = work / f"{kind}-{seed}"
+    pipe, parts, about = build(r, kind, seed, folder)
+    config = pipe.scheduler.config
+
+    def once():
+        case = random_case(r, kind, pipe)
+        if options.samplers:
+            swap(r, pipe, config, case)
+        return *compare(r, pipe, parts, options.binary, ["-m", folder], case), case
+
+    return about, once
 
 
 if __name__ == "__main__":
-    main()
+    heldout.main(__doc__, start, KINDS, WIDE, flags=[("samplers", "another scheduler in each run")])

@@ -14,7 +14,7 @@ from pathlib import Path
 import sentencepiece
 from sentencepiece import sentencepiece_model_pb2
 from tokenizers import pre_tokenizers
-from transformers import BertTokenizer, CLIPTokenizer, GemmaTokenizer, T5TokenizerFast
+from transformers import BertTokenizer, CLIPTokenizer, GemmaTokenizer, LlamaTokenizer, T5TokenizerFast
 
 CORPUS = """a red heart on a blue background
 the quick brown fox jumps over the lazy dog, twice; don't they?
@@ -127,23 +127,49 @@ def bert(folder, length, fast=False):
     return len(vocabulary)
 
 
-def gemma(folder, pieces):
-    """tokenizer.json alone, as Gemma's folders have it; padding on the left, as published."""
-    folder.mkdir(parents=True, exist_ok=True)
+def byte_pair_pieces(path, pieces, **options):
+    """A sentencepiece file of byte pairs with byte fallback."""
     with tempfile.TemporaryDirectory() as work:
         corpus = Path(work) / "corpus.txt"
         corpus.write_text("\n".join(CORPUS + [CHINESE]), "utf-8")
         sentencepiece.SentencePieceTrainer.train(
             input=str(corpus), model_prefix=f"{work}/tokenizer", vocab_size=pieces, model_type="bpe", byte_fallback=True,
-            normalization_rule_name="identity", add_dummy_prefix=False, remove_extra_whitespaces=False, pad_id=0, eos_id=1,
-            bos_id=2, unk_id=3, pad_piece="<pad>", bos_piece="<bos>", eos_piece="<eos>", num_threads=1, minloglevel=2,
-            character_coverage=1.0, hard_vocab_limit=False)
+            normalization_rule_name="identity", remove_extra_whitespaces=False, num_threads=1, minloglevel=2,
+            character_coverage=1.0, hard_vocab_limit=False, **options)
+        shutil.copy(Path(work) / "tokenizer.model", path)
+
+
+def save_fast(tokenizer, folder):
+    tokenizer.save_pretrained(folder)
+    path = folder / "tokenizer_config.json"
+    config = {k: v for k, v in json.loads(path.read_text()).items() if k not in ("is_local", "local_files_only")}
+    path.write_text(json.dumps(config, indent=1) + "\n")
+
+
+def gemma(folder, pieces, keep=False):
+    """tokenizer.json alone, as Gemma's folders have it; padding on the left, as published. keep: tokenizer.model too"""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as work:
+        model = Path(work) / "tokenizer.model"
+        byte_pair_pieces(model, pieces, add_dummy_prefix=False, pad_id=0, eos_id=1, bos_id=2, unk_id=3, pad_piece="<pad>",
+                         bos_piece="<bos>", eos_piece="<eos>")
         Path(work, "tokenizer_config.json").write_text(json.dumps(
             {"tokenizer_class": "GemmaTokenizer", "add_bos_token": True, "add_eos_token": False}))
         tokenizer = GemmaTokenizer.from_pretrained(work)
         tokenizer.padding_side = "left"
-        tokenizer.save_pretrained(folder)
-    path = folder / "tokenizer_config.json"
-    config = {k: v for k, v in json.loads(path.read_text()).items() if k not in ("is_local", "local_files_only")}
-    path.write_text(json.dumps(config, indent=1) + "\n")
+        save_fast(tokenizer, folder)
+        if keep:
+            shutil.copy(model, folder)
+    return len(tokenizer)
+
+
+def llama(folder, pieces):
+    """As Pile-T5 has it, AuraFlow's text encoder: an end, no beginning, padding by <s>."""
+    folder.mkdir(parents=True, exist_ok=True)
+    byte_pair_pieces(folder / "tokenizer.model", pieces)
+    (folder / "tokenizer_config.json").write_text(json.dumps(
+        {"tokenizer_class": "LlamaTokenizer", "add_bos_token": False, "add_eos_token": True, "pad_token": "<s>",
+         "padding_side": "right"}))
+    tokenizer = LlamaTokenizer.from_pretrained(folder)
+    save_fast(tokenizer, folder)
     return len(tokenizer)
