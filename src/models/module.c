@@ -15,6 +15,7 @@ typedef struct loader {
     uint8_t *used;  /* by tensor of the file */
     at_dtype dtype; /* for weights made in memory: AT_DTYPES counts only */
     at_generator random;
+    bool differs; /* of weights that are only looked at: one is missing or of another shape */
 } loader;
 
 static const at_module_class *class_of(const char *name)
@@ -135,6 +136,14 @@ static void load_parameter(at_binder *b, const at_parameter *p)
     at_scope_end(cx, s, NULL);
 }
 
+static void compare_parameter(at_binder *b, const at_parameter *p)
+{
+    loader *l = b->user;
+    const at_weight *w = find(l, p->name);
+    if (w) l->used[w - at_weights_at(l->weights, 0)] = 1;
+    if (w ? !shape_fits(p, w) : !p->optional) l->differs = true;
+}
+
 static bool ignored(const at_module_class *class, const char *name)
 {
     size_t n = strlen(name);
@@ -145,15 +154,21 @@ static bool ignored(const at_module_class *class, const char *name)
     return false;
 }
 
-static void report_unused(const loader *l)
+static int64_t count_unused(const loader *l, const char **first)
 {
-    const char *first = NULL;
     int64_t unused = 0;
     for (int64_t i = 0; i < at_weights_count(l->weights); i++) {
         const char *name = at_weights_at(l->weights, i)->name;
         if (l->used[i] || ignored(l->module->class, name)) continue;
-        if (!unused++) first = name;
+        if (!unused++) *first = name;
     }
+    return unused;
+}
+
+static void report_unused(const loader *l)
+{
+    const char *first = NULL;
+    int64_t unused = count_unused(l, &first);
     if (unused)
         at_log(l->module->cx, AT_LOG_WARNING,
                "%s: %lld tensors are not part of the model and not used (%s, ...)", l->what,
@@ -285,6 +300,19 @@ at_module *at_module_load_weights(at_context *cx, at_config *config, at_weights 
     if (fine) return module;
     at_module_free(module);
     return NULL;
+}
+
+bool at_module_fits(at_context *cx, at_config *config, at_weights *weights, const char *wanted)
+{
+    const char *first = NULL;
+    at_module *module = at_ok(cx) && weights ? configured(cx, config, wanted) : NULL;
+    loader l = {.module = module, .weights = weights};
+    if (module) l.used = at_alloc(cx, (size_t)at_weights_count(weights), 1);
+    bool fits =
+        l.used && walk(module, compare_parameter, &l) && !l.differs && !count_unused(&l, &first);
+    at_free(l.used);
+    at_module_free(module);
+    return fits;
 }
 
 at_module *at_module_load(at_context *cx, const char *folder, const char *wanted)

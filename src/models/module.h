@@ -44,6 +44,10 @@ at_module *at_module_load(at_context *cx, const char *folder, const char *wanted
 at_module *at_module_load_weights(at_context *cx, at_config *config, struct at_weights *weights,
                                   const char *what, const char *wanted);
 
+/* Whether these weights are all that a network of this configuration has, and of its sizes. */
+bool at_module_fits(at_context *cx, at_config *config, struct at_weights *weights,
+                    const char *wanted);
+
 /* From the configuration alone: with random weights of a given dtype (f32, f16, bf16, or a block
    type where rows allow), scaled so that activations stay in range; or with none (AT_DTYPES), to
    count. For benchmarks and plans. */

@@ -23,19 +23,44 @@ at_config *at_parts_index(at_context *cx, const char *path, at_layout **layout)
     return config_of(cx, (*layout)->index, path);
 }
 
-/* The configuration beside a lone file, where it is of the class. */
-static at_config *config_beside(at_context *cx, const char *file, const char *class_name)
+/* Diffusers' class, or what transformers calls the kind of network; mT5 is T5. */
+static const char *kind_of(const cJSON *config)
 {
-    const char *slash = strrchr(file, '/');
-    char *path = slash ? at_format(cx, "%.*s/config.json", (int)(slash - file), file)
-                       : at_copy_text(cx, "config.json");
-    cJSON *json = at_file_exists(path) ? at_json_read(cx, path) : NULL;
-    const cJSON *own = cJSON_GetObjectItemCaseSensitive(json, "_class_name");
-    if (!own) own = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(json, "architectures"), 0);
-    bool fits = cJSON_IsString(own) && strcmp(own->valuestring, class_name) == 0;
-    at_config *config = fits ? at_config_read(cx, path) : NULL;
-    cJSON_Delete(json);
+    static const char *const keys[] = {"_class_name", "model_type"};
+    const char *kind = NULL;
+    for (size_t i = 0; i < AT_COUNT(keys) && !kind; i++)
+        kind = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(config, keys[i]));
+    return kind && strcmp(kind, "mt5") == 0 ? "t5" : kind;
+}
+
+/* The configuration in a folder, where it is of this network: it says what shapes do not. */
+static at_config *config_in(at_context *cx, const char *folder, const at_layout_part *part,
+                            const char *class_name)
+{
+    char *path = at_path_join(cx, folder, "config.json");
+    bool there = path && at_file_exists(path);
+    at_config *config = there ? at_config_read(cx, path) : NULL;
+    const char *own = config ? kind_of(at_config_json(config)) : NULL;
+    const char *wanted = kind_of(part->config);
+    bool fits = own && wanted && strcmp(own, wanted) == 0 &&
+                at_module_fits(cx, config, part->weights, class_name);
     at_free(path);
+    if (fits) return config;
+    at_config_free(config);
+    return NULL;
+}
+
+/* Of a lone file: as its metadata say, or what lies beside it, or what it comes in the place of. */
+static at_config *config_around(at_context *cx, const char *file, const at_component *c,
+                                const at_layout_part *part)
+{
+    if (!part->inferred) return NULL;
+    const char *slash = strrchr(file, '/');
+    char *folder =
+        slash ? at_format(cx, "%.*s", (int)(slash - file + 1), file) : at_copy_text(cx, ".");
+    at_config *config = folder ? config_in(cx, folder, part, c->class_name) : NULL;
+    if (!config && !c->config && at_ok(cx)) config = config_in(cx, c->folder, part, c->class_name);
+    at_free(folder);
     return config;
 }
 
@@ -103,6 +128,20 @@ static void take_scaling(at_pipeline *p, cJSON *config)
     at_free(path);
 }
 
+/* Whether two classes are of one network, with another end. */
+static bool both(const char *a, const char *b, const char *with)
+{
+    return strncmp(a, with, strlen(with)) == 0 && strncmp(b, with, strlen(with)) == 0;
+}
+
+static bool can_be(const at_layout_part *part, const char *class_name)
+{
+    const char *own = part->class_name;
+    return strcmp(own, class_name) == 0 || both(own, class_name, "CLIPText") ||
+           both(own, class_name, "Gemma2") ||
+           (strcmp(own, "T5EncoderModel") == 0 && strcmp(class_name, "MT5EncoderModel") == 0);
+}
+
 static void take(at_pipeline *p, at_component *c, at_layout_part *part, const char *path,
                  bool alone)
 {
@@ -111,16 +150,17 @@ static void take(at_pipeline *p, at_component *c, at_layout_part *part, const ch
         take_folder(p, c, part->folder);
         return;
     }
-    at_config *beside = alone ? config_beside(cx, path, part->class_name) : NULL;
-    if (alone && !beside && part->inferred && strcmp(part->class_name, "AutoencoderKL") == 0)
+    if (!c->class_name || is_vae(c) || both(c->class_name, part->class_name, "Gemma2"))
+        replace_text(cx, &c->class_name, part->class_name);
+    at_config *around = alone ? config_around(cx, path, c, part) : NULL;
+    if (alone && !around && part->inferred && strcmp(part->class_name, "AutoencoderKL") == 0)
         take_scaling(p, part->config);
     at_config_free(c->config);
     at_weights_drop(c->weights);
-    c->config = beside;
+    c->config = around;
     if (!c->config && at_ok(cx)) c->config = config_of(cx, part->config, path);
     c->weights = at_weights_keep(part->weights);
     replace_text(cx, &c->folder, path);
-    if (!c->class_name || is_vae(c)) replace_text(cx, &c->class_name, part->class_name);
 }
 
 static void take_tokenizer(at_pipeline *p, const char *name, const char *shared)
@@ -146,11 +186,6 @@ void at_parts_take_all(at_pipeline *p, at_layout *layout)
 
 /* ---- files of single components */
 
-static bool both_clip(const char *a, const char *b)
-{
-    return strncmp(a, "CLIPText", 8) == 0 && strncmp(b, "CLIPText", 8) == 0;
-}
-
 static bool is_text_encoder(const char *name)
 {
     return strncmp(name, "text_encoder", 12) == 0;
@@ -162,16 +197,12 @@ static at_layout_part *part_for(at_layout *layout, const at_component *c)
 {
     at_layout_part *named = at_layout_find(layout, is_vae(c) ? "vae" : c->name);
     const char *class_name = c->class_name;
-    if (named && (!class_name || is_vae(c) || strcmp(named->class_name, class_name) == 0))
-        return named;
+    if (named && (!class_name || is_vae(c) || can_be(named, class_name))) return named;
     if (!class_name && layout->networks == 1 && is_text_encoder(c->name) &&
         is_text_encoder(layout->parts[0].name))
         return &layout->parts[0];
-    for (int i = 0; class_name && i < layout->count; i++) {
-        at_layout_part *part = &layout->parts[i];
-        if (strcmp(part->class_name, class_name) == 0 || both_clip(part->class_name, class_name))
-            return part;
-    }
+    for (int i = 0; class_name && i < layout->count; i++)
+        if (can_be(&layout->parts[i], class_name)) return &layout->parts[i];
     return NULL;
 }
 

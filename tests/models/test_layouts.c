@@ -311,6 +311,13 @@ static void opens_folders_of_their_makers(void **state)
     at_context_free(cx);
 }
 
+static double number_of(const at_layout_part *part, const char *key)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(part->config, key);
+    assert_true(cJSON_IsNumber(item));
+    return item->valuedouble;
+}
+
 static void finds_the_tokenizer_inside(void **state)
 {
     (void)state;
@@ -319,10 +326,23 @@ static void finds_the_tokenizer_inside(void **state)
     const at_layout_part *part = at_layout_find(layout, "tokenizer_2");
     assert_string_equal(part->class_name, "T5Tokenizer");
     assert_int_equal(at_weights_find(part->weights, AT_LAYOUT_PIECES)->bytes, 8054);
+    assert_float_equal(number_of(part, "extra_ids"), 0, 0); /* no rows for them, as mT5 has none */
+    at_layout_free(layout);
+    at_tensor *rows = at_zeros(cx, AT_F16, 2, (int64_t[]){1000, 16});
+    layout =
+        changed(cx, "hunyuan_all", "text_encoders.mt5xl.transformer.shared.weight", rows, NULL);
+    assert_float_equal(number_of(at_layout_find(layout, "tokenizer_2"), "extra_ids"), 100, 0);
     at_layout_free(layout);
     at_tensor *pieces = at_zeros(cx, AT_U8, 1, (int64_t[]){3});
     layout = changed(cx, "lumina2_all", "text_encoders.spiece_model", pieces, NULL);
     assert_string_equal(at_layout_find(layout, "tokenizer")->class_name, "GemmaTokenizer");
+    at_layout_free(layout);
+    layout = open_layout(cx, AT_FIXTURES "/checkpoints/gguf/umt5.gguf"); /* one network, not two */
+    assert_int_equal(layout->networks, 1);
+    part = at_layout_find(layout, "tokenizer");
+    assert_string_equal(part->class_name, "LlamaTokenizer");
+    assert_true(cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(part->config, "add_bos_token")));
+    assert_true(cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(part->config, "add_eos_token")));
     at_layout_free(layout);
     at_context_free(cx);
 }

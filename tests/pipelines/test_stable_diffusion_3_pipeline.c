@@ -1,7 +1,6 @@
 /* StableDiffusion3Pipeline against Diffusers': tiny random folders with three text encoders, with
    two, and with fewer, which the reference does not draw with. */
 #include "runs.h"
-#include "text/tokenizer.h"
 
 #define TINY AT_FIXTURES "/pipelines/sd3_tiny"
 
@@ -48,60 +47,6 @@ static void test_missing_encoders(void **state)
     at_context_free(cx);
 }
 
-#define SINGLE AT_FIXTURES "/checkpoints/single/"
-
-static double scaling_of(const at_pipeline *p, const char *key)
-{
-    return number(at_config_json(at_pipeline_component(p, "vae")->config), key);
-}
-
-/* A transformer alone, with T5 and the autoencoder from files that do not say what they are for. */
-static void test_parts_from_lone_files(void **state)
-{
-    (void)state;
-    at_context *cx = f32_context();
-    at_pipeline *p =
-        at_pipeline_open_files(cx, &(at_model_files){.model = SINGLE "sd3_bare.safetensors",
-                                                     .vae = SINGLE "ae.safetensors",
-                                                     .text_encoder_3 = SINGLE "t5xxl.safetensors"});
-    assert_fine(cx);
-    assert_string_equal(at_pipeline_component(p, "text_encoder_3")->class_name, "T5EncoderModel");
-    assert_float_equal(scaling_of(p, "scaling_factor"), 1.5305, 0);
-    assert_float_equal(scaling_of(p, "shift_factor"), 0.0609, 0);
-    at_pipeline_free(p);
-    p = at_pipeline_open_files(cx, &(at_model_files){.model = AT_FIXTURES "/pipelines/xl_tiny",
-                                                     .vae = SINGLE "ae.safetensors"});
-    assert_fine(cx); /* as the folder's own */
-    assert_float_equal(scaling_of(p, "scaling_factor"), 0.13025, 0);
-    at_context_free(cx);
-}
-
-/* llama.cpp's file of T5 has sentencepiece's pieces as lists. */
-static void test_tokenizer_in_gguf(void **state)
-{
-    static const char text[] = "A red  heart, \xc3\x9c"
-                               "ber \xef\xac\x81nal 12\xc2\xbd \xf0\x9f\xa6\x8a";
-    (void)state;
-    at_context *cx = f32_context();
-    at_pipeline *p = at_pipeline_open_files(
-        cx, &(at_model_files){.model = SINGLE "sd3_bare.safetensors",
-                              .text_encoder_3 = AT_FIXTURES "/checkpoints/gguf/t5.gguf"});
-    assert_fine(cx);
-    at_tokenizer *theirs = at_tokenizer_open(cx, AT_FIXTURES "/tokenizers/folders/t5_old");
-    at_ids expected = {0}, ids = {0};
-    at_tokenizer_encode(cx, theirs, text, sizeof text - 1, NULL, &expected);
-    at_tokenizer_encode(cx, at_pipeline_tokenizer(p, "tokenizer_3"), text, sizeof text - 1, NULL,
-                        &ids);
-    assert_fine(cx);
-    assert_true(expected.count > 10);
-    assert_int_equal(ids.count, expected.count);
-    assert_memory_equal(ids.ids, expected.ids, ids.count * sizeof *ids.ids);
-    at_ids_free(&expected);
-    at_ids_free(&ids);
-    at_tokenizer_free(theirs);
-    at_context_free(cx);
-}
-
 static void test_refusals(void **state)
 {
     (void)state;
@@ -143,14 +88,9 @@ static void test_defaults(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_three_encoders),
-        cmocka_unit_test(test_without_t5),
-        cmocka_unit_test(test_pictures),
-        cmocka_unit_test(test_missing_encoders),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_parts_from_lone_files),
-        cmocka_unit_test(test_tokenizer_in_gguf),
+        cmocka_unit_test(test_three_encoders), cmocka_unit_test(test_without_t5),
+        cmocka_unit_test(test_pictures),       cmocka_unit_test(test_missing_encoders),
+        cmocka_unit_test(test_refusals),       cmocka_unit_test(test_defaults),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -1,5 +1,6 @@
 #include "models/layouts/layout.h"
 #include "models/layouts/parts.h"
+#include "text/sentencepiece.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -363,8 +364,15 @@ static const at_part_form *form_at(const at_weights *w, const struct place *p)
     return NULL;
 }
 
+static const at_layout_part *part_of_class(const at_layout *l, const char *class_name)
+{
+    for (int i = 0; i < l->count; i++)
+        if (strcmp(l->parts[i].class_name, class_name) == 0) return &l->parts[i];
+    return NULL;
+}
+
 /* Finds each part once: the first place that is there. In Stable Diffusion 3 T5 is the third
-   encoder and both CLIPs have projections. */
+   encoder and both CLIPs have projections; UMT5 has all that T5 has. */
 static void find_parts(reader *r)
 {
     at_layout *l = r->layout;
@@ -373,7 +381,7 @@ static void find_parts(reader *r)
         bool sd3 = l->count && r->found[0].place->kind == AT_PART_SD3, t5 = p->kind == AT_PART_T5;
         const char *name = sd3 && t5 ? "text_encoder_3" : p->part;
         const at_part_form *form = at_layout_find(l, name) ? NULL : form_at(r->weights, p);
-        if (!form) continue;
+        if (!form || (t5 && part_of_class(l, class_names[AT_PART_UMT5]))) continue;
         at_layout_part *part = &l->parts[l->count];
         snprintf(part->name, sizeof part->name, "%s", name);
         part->class_name = class_names[p->kind];
@@ -621,35 +629,63 @@ static void write_index(reader *r)
 /* ---- tokenizers: ComfyUI keeps sentencepiece's file beside the text encoder, as bytes */
 
 static const struct {
-    const char *name, *encoder, *part, *class_name, *config;
+    const char *name, *encoder, *part;
 } pieces[] = {
-    {"text_encoders.mt5xl.spiece_model", "T5EncoderModel", "tokenizer_2", "T5Tokenizer",
-     "{\"tokenizer_class\":\"T5Tokenizer\",\"extra_ids\":0}"},
-    {"text_encoders.spiece_model", "Gemma2Model", "tokenizer", "GemmaTokenizer",
-     "{\"tokenizer_class\":\"GemmaTokenizer\",\"add_bos_token\":true}"},
-    {"spiece_model", "T5EncoderModel", "tokenizer_2", "T5Tokenizer",
-     "{\"tokenizer_class\":\"T5Tokenizer\"}"},
-    {"spiece_model", "Gemma2Model", "tokenizer", "GemmaTokenizer",
-     "{\"tokenizer_class\":\"GemmaTokenizer\",\"add_bos_token\":true}"},
+    {"text_encoders.mt5xl.spiece_model", "T5EncoderModel", "tokenizer_2"},
+    {"text_encoders.spiece_model", "Gemma2Model", "tokenizer"},
+    {"spiece_model", "T5EncoderModel", "tokenizer_2"},
+    {"spiece_model", "UMT5EncoderModel", "tokenizer"},
+    {"spiece_model", "Gemma2Model", "tokenizer"},
 };
 
-static bool has_class(const at_layout *l, const char *class_name)
+/* Of GGUF's metadata. */
+static bool flag_of(const reader *r, const char *key, bool fallback)
 {
-    for (int i = 0; i < l->networks; i++)
-        if (strcmp(l->parts[i].class_name, class_name) == 0) return true;
-    return false;
+    const char *text = at_weights_metadata(r->weights, key);
+    return text ? is(text, "true") : fallback;
+}
+
+/* T5's has a hundred ids more than pieces, which mT5's table of embeddings has no rows for. Of byte
+   pairs is Pile-T5's, which AuraFlow has: Llama's, with an end and no beginning where nothing is
+   said. */
+static cJSON *t5_tokenizer(reader *r, const at_layout_part *encoder, const at_weight *w)
+{
+    at_sentencepiece spm = {0};
+    if (!at_sentencepiece_parse(r->cx, w->file->data + w->offset, w->bytes, w->name, &spm))
+        return NULL;
+    int64_t more = at_part_size(encoder->weights, 0, "shared.weight") - (int64_t)spm.count;
+    bool byte_pairs = spm.model == AT_SPM_BPE;
+    at_sentencepiece_free(&spm);
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "tokenizer_class", byte_pairs ? "LlamaTokenizer" : "T5Tokenizer");
+    if (byte_pairs) {
+        cJSON_AddBoolToObject(json, "add_bos_token",
+                              flag_of(r, "tokenizer.ggml.add_bos_token", false));
+        cJSON_AddBoolToObject(json, "add_eos_token",
+                              flag_of(r, "tokenizer.ggml.add_eos_token", true));
+        cJSON_AddStringToObject(json, "pad_token", "<s>");
+    } else {
+        cJSON_AddNumberToObject(json, "extra_ids", more >= 100 ? 100 : 0);
+    }
+    return json;
 }
 
 static void find_tokenizers(reader *r)
 {
+    static const char gemma[] = "{\"tokenizer_class\":\"GemmaTokenizer\",\"add_bos_token\":true}";
     at_layout *l = r->layout;
     for (size_t i = 0; i < AT_COUNT(pieces) && l->count < AT_LAYOUT_PARTS && at_ok(r->cx); i++) {
         const at_weight *w = at_weights_find(r->weights, pieces[i].name);
-        if (!w || w->dims != 1 || !has_class(l, pieces[i].encoder)) continue;
-        at_layout_part *part = &l->parts[l->count++];
+        const at_layout_part *encoder = part_of_class(l, pieces[i].encoder);
+        if (!w || w->dims != 1 || !encoder) continue;
+        bool t5 = strstr(encoder->class_name, "T5") != NULL;
+        cJSON *config = t5 ? t5_tokenizer(r, encoder, w) : parse(r->cx, gemma, pieces[i].name);
+        at_layout_part *part = config ? &l->parts[l->count++] : NULL;
+        if (!part) return;
         snprintf(part->name, sizeof part->name, "%s", pieces[i].part);
-        part->class_name = pieces[i].class_name;
-        part->config = parse(r->cx, pieces[i].config, pieces[i].name);
+        part->config = config;
+        part->class_name =
+            cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(config, "tokenizer_class"));
         part->weights = at_weights_derive(r->cx, r->weights);
         if (part->weights) at_weights_add(r->cx, part->weights, AT_LAYOUT_PIECES, w, NULL);
     }
