@@ -10,6 +10,7 @@
 #include "tensor/pool.h"
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 struct at_weights {
     at_context *cx;
@@ -143,7 +144,9 @@ static bool read_weight_map(at_context *cx, at_weights *w, const char *path, con
                                  item->string);
         else if (!at_map_get(shards, shard, strlen(shard), &index)) {
             char *full = at_format(cx, "%.*s%s", folder, path, shard);
-            at_weight_file *file = full ? open_file(cx, full) : NULL;
+            if (full && access(full, F_OK) != 0)
+                at_fail(cx, AT_ERROR_FILE, "%s: its shard %.200s is not there", path, shard);
+            at_weight_file *file = at_ok(cx) ? open_file(cx, full) : NULL;
             at_free(full);
             if (file) w->files[w->file_count++] = file;
             fine = file && at_map_set(cx, shards, shard, strlen(shard), index);

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 
@@ -12,6 +13,15 @@ static void put_weight(at_context *cx, const char *file, const char *name, float
 {
     at_tensor *x = at_full(cx, value, 1, (int64_t[]){1});
     assert_true(at_safetensors_write(cx, in_folder(file), 1, &name, &x, NULL));
+}
+
+/* A file without its last bytes. */
+static void put_cut(const char *name, const char *whole, size_t less)
+{
+    size_t size;
+    unsigned char *data = get_file(whole, &size);
+    put_file(name, data, size - less);
+    free(data);
 }
 
 static float value_of(at_context *cx, const char *path, const char *name)
@@ -116,8 +126,14 @@ static void refuses_hostile_indexes(void **state)
         {"{\"weight_map\":{\"a\":\"/etc/passwd\"}}", "not a plain file name"},
         {"{\"weight_map\":{\"a\":\"..\"}}", "not a plain file name"},
         {"{\"weight_map\":{\"a\":\"x\\\\y\"}}", "not a plain file name"},
-        {"{\"weight_map\":{\"a\":\"none.safetensors\"}}", "none.safetensors: No such file"},
+        {"{\"weight_map\":{\"a\":\"none.safetensors\"}}",
+         "its shard none.safetensors is not there"},
         {"{\"weight_map\":{\"a\":\"1.safetensors\",\"a\":\"1.safetensors\"}}", "listed twice"},
+        {"{\"weight_map\":{\"a\":\"x.index.json\"}}", "not a safetensors file"},
+        {"{\"weight_map\":{\"a\":\"cut.safetensors\"}}", "is the file cut short?"},
+        {"{\"weight_map\":{\"a\":\"cut.bin\"}}", "cut.bin: "},
+        {"{\"weight_map\":{\"a\":\"empty.safetensors\"}}", "too short for a safetensors file"},
+        {"{\"weight_map\":{\"a\":\"folder\"}}", "not a regular file"},
         {"{\"weight_map\":{\"z\":\"1.safetensors\"}}",
          "the shard 1.safetensors has no tensor \"z\""},
         {"{\"weight_map\":{\"b\":\"1.safetensors\",\"a\":\"1.safetensors\"}}",
@@ -126,8 +142,13 @@ static void refuses_hostile_indexes(void **state)
     at_context *cx = at_context_new(NULL);
     empty_folder();
     put_weight(cx, "1.safetensors", "a", 1);
+    put_cut("cut.safetensors", in_folder("1.safetensors"), 1);
+    put_cut("cut.bin", AT_FIXTURES "/checkpoints/torch/new.pt", 100);
+    put_text("empty.safetensors", "");
+    assert_int_equal(mkdir(in_folder("folder"), 0700), 0);
     for (size_t i = 0; i < AT_COUNT(cases); i++)
         expect_refused(cx, put_text("x.index.json", cases[i].text), cases[i].message);
+    assert_int_equal(rmdir(in_folder("folder")), 0);
     at_context_free(cx);
 }
 

@@ -359,6 +359,9 @@ static void refuses_what_does_not_fit(void **state)
                              (at_tensor *[]){x, x}, NULL));
     at_weights *w = at_weights_open(cx, in_folder("odd.safetensors"));
     assert_string_equal(at_error_text(cx), "");
+    assert_null(at_layout_open(cx, in_folder("odd-00002-of-00003.safetensors")));
+    assert_non_null(strstr(at_error_text(cx), "one of 3 files that a model was cut into"));
+    at_error_clear(cx);
     at_layout *layout = at_layout_of(cx, w); /* no block without its modulation: nothing to cut */
     if (!layout) fail_msg("%s", at_error_text(cx));
     assert_int_equal(at_weights_count(layout->parts[0].weights), 0);

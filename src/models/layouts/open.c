@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "models/layouts/layout.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* The weights of the transformer in a folder, or in its t2i; of several what inference takes:
@@ -72,8 +73,24 @@ static void add_folders(at_context *cx, at_layout *l, const char *root)
     }
 }
 
+/* "model-00001-of-00003.safetensors" gives 3; 0: no such name. */
+static int shards_of(const char *path)
+{
+    const char *at = strrchr(path, '-'), *form = "-#####-of-#####.";
+    if (!at || at - path < 9) return 0;
+    for (const char *c = at - 9; *form; form++, c++)
+        if (*form == '#' ? *c < '0' || *c > '9' : *c != *form) return 0;
+    return (int)strtol(at + 1, NULL, 10);
+}
+
 at_layout *at_layout_open(at_context *cx, const char *path)
 {
+    int shards = at_folder_exists(path) ? 0 : shards_of(path);
+    if (shards > 1)
+        return at_fail(cx, AT_ERROR_FORMAT,
+                       "%s: one of %d files that a model was cut into (give their folder or their "
+                       "index; those of GGUF are put together with llama-gguf-split --merge)",
+                       path, shards);
     char *found = at_folder_exists(path) ? find_transformer(cx, path) : NULL;
     at_weights *weights = at_weights_open(cx, found ? found : path);
     at_layout *l = weights ? at_layout_of(cx, weights) : NULL;
