@@ -5,12 +5,14 @@
    that cache: their distance is often a multiple of its size.
    Blocks of integers are multiplied as integers unless f32 was asked for (simd/few_integers.c), and
    with very few rows small floats in f32 in every precision (but bf16 in bf16), unpacked in the
-   registers: less work than words, and finer. */
+   registers: less work than words, and finer. Where words would be f32 as well, halves always are.
+ */
 #include "kernels/cpu/gemm.h"
 #include <string.h>
 
 enum { COLUMNS = AT_GEMM_FEW_COLUMNS, MOST_LANES = 16 };
 enum { WORDS = 256 /* most of a row of the weight in a block */ };
+enum { X_VALUES = 4096 /* of all rows of x in a block, half of the first cache level */ };
 enum { SMALL = 1 << 16 /* values of a weight that one thread reads */ };
 
 typedef struct few {
@@ -93,14 +95,16 @@ static void run_columns(const few *f, int64_t column)
 /* Whose arithmetic is used, and whether on the weight as it lies. */
 static void choose(few *f, at_product *p)
 {
-    const at_gemm *exact = at_gemm_of(f->cx, AT_PRECISION_F32),
-                  *direct[2] = {p->gemm->finer, exact};
+    const at_gemm *exact = at_gemm_of(f->cx, AT_PRECISION_F32);
+    const at_gemm *by_words = p->gemm->lane_sums ? p->gemm : at_gemm_of(f->cx, AT_PRECISION_BF16);
+    const at_gemm *direct[2] = {p->gemm->finer, exact};
+    bool halves = at_dtype_block(p->dtype) == 1 && at_dtype_block_bytes(p->dtype) == 2;
+    if (p->m > AT_GEMM_FEWEST_ROWS && !(halves && by_words == exact)) direct[1] = NULL;
     for (int i = 0; i < 2 && p->dtype != p->gemm->dtype && !f->as_they_lie; i++) {
-        if (!direct[i] || (i == 1 && p->m > AT_GEMM_FEWEST_ROWS)) continue;
-        f->as_they_lie = direct[i]->sums_of(p->dtype);
+        f->as_they_lie = direct[i] ? direct[i]->sums_of(p->dtype) : NULL;
         if (f->as_they_lie) p->gemm = direct[i];
     }
-    if (!f->as_they_lie && !p->gemm->lane_sums) p->gemm = at_gemm_of(f->cx, AT_PRECISION_BF16);
+    if (!f->as_they_lie) p->gemm = by_words;
 }
 
 void at_product_few_rows(at_context *cx, const at_product *given)
@@ -109,8 +113,9 @@ void at_product_few_rows(at_context *cx, const at_product *given)
     few f = {.cx = cx, .p = &p};
     choose(&f, &p);
     bool in_place = f.as_they_lie || p.dtype == p.gemm->dtype;
-    f.block =
-        in_place && p.gemm->group == 1 && p.m <= AT_GEMM_FEWEST_ROWS ? AT_GEMM_VALUES : p.gemm->few;
+    f.block = p.gemm->few;
+    if (in_place && p.gemm->group == 1) /* of any length: what they need of x stays at hand */
+        f.block = AT_MAX(f.block, AT_MIN(X_VALUES / p.m / f.block * f.block, AT_GEMM_VALUES));
     f.blocks = at_ceil_div(p.k, f.block);
     if (in_place && f.blocks > 1) f.ahead = weight_at(&p, 0, f.block) - p.weight;
     f.words = at_gemm_words(p.gemm, f.block);

@@ -76,8 +76,8 @@ typedef struct at_gemm {
                       bool add);
 
     /* Few rows: values of k at once (256, or a multiple); NULL: they are computed in the next
-       better precision; NULL, or the same for rows of w as they lie (NULL for most dtypes), in f32
-       for up to AT_GEMM_FEWEST_ROWS rows of x; NULL, or what has more of these. */
+       better precision; NULL, or the same for rows of w as they lie (NULL for most dtypes); NULL,
+       or what has more of these. */
     int few;
     at_lane_sums *lane_sums;
     at_lane_sums *(*sums_of)(at_dtype dtype);
