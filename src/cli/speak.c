@@ -11,7 +11,7 @@
 enum { MOST_TEXT = 1 << 28 };
 
 /* All of standard input. */
-static char *read_input(at_context *cx)
+static char *read_input(at_context *cx, size_t *out)
 {
     size_t size = 0, capacity = 1 << 16;
     char *text = at_alloc(cx, capacity + 1, 1);
@@ -28,19 +28,18 @@ static char *read_input(at_context *cx)
     }
     if (ferror(stdin))
         at_fail(cx, AT_ERROR_FILE, "standard input: cannot be read: %s", strerror(errno));
-    for (size_t i = 0; text && i < size; i++)
-        if (!text[i]) text[i] = ' ';
     if (text) text[size] = 0;
+    *out = size;
     return text;
 }
 
 static char *read_text(at_context *cx, const char *path)
 {
     size_t size = 0;
-    if (strcmp(path, "-") == 0) return read_input(cx);
-    char *text = at_file_read(cx, path, MOST_TEXT, &size);
-    for (size_t i = 0; text && i < size; i++)
-        if (!text[i]) text[i] = ' ';
+    bool input = strcmp(path, "-") == 0;
+    char *text = input ? read_input(cx, &size) : at_file_read(cx, path, MOST_TEXT, &size);
+    for (size_t i = 0; text && i < size; i++) /* zeros are no text: UTF-16 is refused */
+        if (!text[i]) text[i] = (char)0xff;
     return text;
 }
 

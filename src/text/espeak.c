@@ -180,9 +180,9 @@ static const pair english[] = {
 static const pair british[] = {{"e^ə", "ɛː"}, {"iə", "ɪə"}, {"ə^ʊ", "Q"}};
 static const pair american[] = {{"o^ʊ", "O"}, {"ɜːɹ", "ɜɹ"}, {"ɜː", "ɜɹ"}, {"ɪə", "iə"}, {"ː", ""}};
 static const pair english_end[] = {{"o", "ɔ"}, {"ɾ", "T"}, {"ʔ", "t"}, {"^", ""}};
-static const pair others[] = {{"a^ɪ", "I"}, {"a^ʊ", "W"}, {"d^z", "ʣ"}, {"d^ʒ", "ʤ"}, {"e^ɪ", "A"},
-                              {"o^ʊ", "O"}, {"s^s", "S"}, {"t^s", "ʦ"}, {"t^ʃ", "ʧ"}, {"ɔ^ɪ", "Y"},
-                              {"ə^ʊ", "Q"}, {"^", ""},    {"-", ""}};
+static const pair others[] = {{"a^ɪ", "I"}, {"a^ʊ", "W"}, {"d^z", "ʣ"}, {"d^ʒ", "ʤ"},  {"e^ɪ", "A"},
+                              {"o^ʊ", "O"}, {"s^s", "S"}, {"t^s", "ʦ"}, {"t^ʃ", "ʧ"},  {"ɔ^ɪ", "Y"},
+                              {"ə^ʊ", "Q"}, {"^", ""},    {"-", ""},    {"\u032a", ""}};
 
 #define REPLACE(cx, text, pairs) \
     for (size_t i_ = 0; i_ < AT_COUNT(pairs); i_++) replace_all(cx, text, &(pairs)[i_])

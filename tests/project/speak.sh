@@ -44,6 +44,8 @@ wrong 1 "no such language\|espeak-ng" "na" -m model --voice one --language xx -o
 wrong 1 "cannot be turned" "na" -m model --voice one --language ja -o none.wav
 head -c 1000000 /dev/zero | tr '\0' '.' > marks.txt
 wrong 1 "nothing to say" --file marks.txt -m model --voice one --phonemes -o none.wav
+printf 'n\0a\0 \0m\0a\0.\0' > utf16.txt
+wrong 1 "not UTF-8" --file utf16.txt -m model --voice one --language it -o none.wav
 set -- *part-*
 [ -e "$1" ] && fail "a part of a file is left"
 exit 0

@@ -327,6 +327,7 @@ static void test_signs_of_other_languages(void **state)
         {"es", "3.ª [no] {sí}", "tɛɾθˈɛɾa nˈo sˈi"},
         {"pt-br", "3º, nº 12", "tˌeɾəsˈAɾʊ, nˈũmeɾʊ dˈozy"},
         {"it", "2ª", "sekˈonda"},
+        {"it", "CD", "ʧˌidˈiː"},
     };
     assert_all_spoken(AT_COUNT(pairs), pairs);
 }

@@ -112,6 +112,7 @@ static void note_unknown(job *j, const char *symbol, size_t size)
 {
     at_context *cx = j->speaker->cx;
     char one[8] = "";
+    if ((unsigned char)*symbol < ' ') return; /* nothing to see */
     memcpy(one, symbol, AT_MIN(size, sizeof one - 1));
     if (j->unknown.data && strstr(j->unknown.data, one)) return;
     if (j->unknown.size < 200)
