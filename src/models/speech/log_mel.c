@@ -1,14 +1,14 @@
 #include "models/speech/log_mel.h"
-#include "kernels/kernels.h"
+#include "models/speech/stft.h"
+#include "tensor/pool.h"
 #include <math.h>
 
-/* Bins 0 to 200 of a 400-point transform: the cosines, then the sines, each times the window, so
-   that a frame's spectrum is a product with the sound itself, whose rows overlap. */
+/* Bins 0 to 200 of a 400-point transform. */
 enum { BINS = AT_MEL_WINDOW / 2 + 1, ROWS = 2 * BINS, SLICE = 256 };
 
 struct at_log_mel {
     int bands;
-    float *waves;   /* [ROWS][400] */
+    float *waves;   /* [ROWS][400], at_stft_waves */
     float *weights; /* [bands][BINS] */
     int *first;     /* bins below it have no weight in the band, as none from last on */
     int *last;
@@ -46,19 +46,6 @@ static void fill_weights(at_log_mel *m)
     }
 }
 
-static void fill_waves(at_log_mel *m)
-{
-    const double turn = 6.283185307179586 / AT_MEL_WINDOW;
-    for (int i = 0; i < AT_MEL_WINDOW; i++) {
-        double hann = 0.5 - 0.5 * cos(turn * i);
-        for (int bin = 0; bin < BINS; bin++) {
-            double angle = turn * (bin * i % AT_MEL_WINDOW);
-            m->waves[bin * AT_MEL_WINDOW + i] = (float)(hann * cos(angle));
-            m->waves[(BINS + bin) * AT_MEL_WINDOW + i] = (float)(hann * sin(angle));
-        }
-    }
-}
-
 at_log_mel *at_log_mel_new(at_context *cx, int bands)
 {
     at_log_mel *m = AT_NEW(cx, at_log_mel);
@@ -72,7 +59,7 @@ at_log_mel *at_log_mel_new(at_context *cx, int bands)
         at_log_mel_free(m);
         return NULL;
     }
-    fill_waves(m);
+    at_stft_waves(m->waves, AT_MEL_WINDOW);
     fill_weights(m);
     return m;
 }
@@ -108,20 +95,8 @@ bool at_log_mel_frames(at_context *cx, const at_log_mel *m, const float *samples
     float *spectrum = at_ok(cx) ? at_scratch(cx, sizeof(float) * SLICE * ROWS) : NULL;
     for (int64_t at = 0; spectrum && at < frames && at_ok(cx); at += SLICE) {
         int64_t some = AT_MIN(frames - at, SLICE);
-        at_matmul_args product = {
-            .m = some,
-            .n = ROWS,
-            .k = AT_MEL_WINDOW,
-            .x = samples + at * AT_MEL_HOP,
-            .x_stride = AT_MEL_HOP,
-            .weight = m->waves,
-            .dtype = AT_F32,
-            .weight_stride = AT_MEL_WINDOW * sizeof(float),
-            .y = spectrum,
-            .y_stride = ROWS,
-            .precision = AT_PRECISION_F32,
-        };
-        cx->kernels->matmul(cx, &product);
+        at_stft_multiply(cx, spectrum, some, samples + at * AT_MEL_HOP, AT_MEL_HOP, m->waves, ROWS,
+                         AT_MEL_WINDOW);
 #pragma omp parallel for num_threads(cx->threads) schedule(static)
         for (int64_t i = 0; i < some; i++)
             bands_of(m, spectrum + i * ROWS, out + (at + i) * m->bands);

@@ -9,21 +9,16 @@ static double hann(int i, int points)
     return 0.5 - 0.5 * cos(turn * i / points);
 }
 
-/* rows of the transform [points+2][points], the window in them: cosines, then sines with the sign
-   of exp(-i x), which are exactly 0 for the first and the last bin */
-static at_tensor *waves(at_context *cx, int points)
+void at_stft_waves(float *out, int points)
 {
     int bins = points / 2 + 1;
-    at_tensor *w = at_new(cx, AT_F32, points + 2, points);
-    float *re = w ? w->data : NULL;
-    for (int bin = 0; re && bin < bins; bin++)
+    for (int bin = 0; bin < bins; bin++)
         for (int i = 0; i < points; i++) {
             double angle = turn * ((int64_t)bin * i % points) / points;
             bool real = bin == 0 || bin == bins - 1;
-            re[bin * points + i] = (float)(hann(i, points) * cos(angle));
-            re[(bins + bin) * points + i] = real ? 0 : (float)(-hann(i, points) * sin(angle));
+            out[bin * points + i] = (float)(hann(i, points) * cos(angle));
+            out[(bins + bin) * points + i] = real ? 0 : (float)(-hann(i, points) * sin(angle));
         }
-    return w;
 }
 
 /* the way back [points][points+2], the window in it */
@@ -58,21 +53,20 @@ static at_tensor *reflected(at_context *cx, at_tensor *sound, int64_t around)
     return out;
 }
 
-/* rows of x that begin `step` apart times rows of w, in f32 whatever the precision asked for */
-static void multiply(at_context *cx, at_tensor *y, const at_tensor *x, int64_t step,
-                     const at_tensor *w)
+void at_stft_multiply(at_context *cx, float *y, int64_t frames, const float *x, int64_t step,
+                      const float *w, int64_t rows, int64_t size)
 {
     at_matmul_args product = {
-        .m = at_elements(y) / w->shape[0],
-        .n = w->shape[0],
-        .k = w->shape[1],
-        .x = x->data,
+        .m = frames,
+        .n = rows,
+        .k = size,
+        .x = x,
         .x_stride = step,
-        .weight = w->data,
+        .weight = w,
         .dtype = AT_F32,
-        .weight_stride = w->shape[1] * (int64_t)sizeof(float),
-        .y = y->data,
-        .y_stride = w->shape[0],
+        .weight_stride = size * (int64_t)sizeof(float),
+        .y = y,
+        .y_stride = rows,
         .precision = AT_PRECISION_F32,
     };
     cx->kernels->matmul(cx, &product);
@@ -87,10 +81,12 @@ at_tensor *at_stft(at_context *cx, at_tensor *sound, at_stft_size size)
                        at_shape_text(sound), size.points);
     at_scope s = at_scope_begin(cx);
     at_tensor *x = reflected(cx, at_contiguous(cx, sound), size.points / 2);
-    at_tensor *w = waves(cx, size.points);
+    at_tensor *w = at_new(cx, AT_F32, size.points + 2, size.points);
     at_tensor *y = at_new(cx, AT_F32, 1, n / size.hop + 1, 2 * bins);
     if (x && w && y) {
-        multiply(cx, y, x, size.hop, w);
+        at_stft_waves(w->data, size.points);
+        at_stft_multiply(cx, y->data, y->shape[1], x->data, size.hop, w->data, 2 * bins,
+                         size.points);
 #pragma omp parallel for num_threads(cx->threads) schedule(static)
         for (int64_t f = 0; f < y->shape[1]; f++) {
             float *re = (float *)y->data + f * 2 * bins, *im = re + bins;
@@ -145,7 +141,7 @@ at_tensor *at_istft_of_logarithms(at_context *cx, at_tensor *x, at_stft_size siz
                 re[bins + i] = length * sinf(angle);
             }
         }
-        multiply(cx, frames, z, 2 * bins, w);
+        at_stft_multiply(cx, frames->data, F, z->data, 2 * bins, w->data, size.points, 2 * bins);
         overlap(cx, out, frames, size);
     }
     at_scope_end(cx, s, &out, NULL);
