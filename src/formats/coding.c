@@ -79,7 +79,7 @@ static float length_of(const uint8_t *row, int64_t count)
     return (float)sqrt(sum);
 }
 
-/* Elements of a plain type with their scales, block by block (f8_s) or as f32. */
+/* Elements of a plain type with their scales, block by block (f8_s, q8_0) or as f32. */
 static void unpack_scaled(const at_weight *w, const uint8_t *data, uint8_t *out)
 {
     const at_coding *c = w->coding;
@@ -91,6 +91,13 @@ static void unpack_scaled(const at_weight *w, const uint8_t *data, uint8_t *out)
             for (int64_t i = 0; i < row; i += 64, out += 68, data += 64) {
                 memcpy(out, &scale, sizeof scale);
                 memcpy(out + 4, data, 64);
+            }
+            continue;
+        }
+        if (w->dtype == AT_Q8_0) {
+            for (int64_t i = 0; i < row; i += 32, out += 34, data += 32) {
+                at_convert(AT_F32, &scale, AT_F16, out, 1);
+                memcpy(out + 2, data, 32);
             }
             continue;
         }

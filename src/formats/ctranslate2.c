@@ -111,7 +111,8 @@ static bool join_scale(reader *r, at_weight *w, const at_weight *scale)
                           .stored = w->dtype,
                           .scales = {scale->file->data + scale->offset, AT_F32, count, true}};
     w->coding = coding;
-    w->dtype = AT_F32;
+    bool blocks = w->dtype == AT_I8 && w->dims == 2 && w->shape[1] % 32 == 0;
+    w->dtype = blocks ? AT_Q8_0 : AT_F32;
     return true;
 }
 

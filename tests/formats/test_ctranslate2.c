@@ -1,5 +1,6 @@
 #include "expected.h"
 #include "files.h"
+#include <math.h>
 
 #define FOLDER AT_FIXTURES "/networks/"
 #define FLOAT16 FOLDER "whisper_tiny_float16/model.bin"
@@ -55,6 +56,54 @@ static void reads_values(void **state)
     at_context_free(cx);
 }
 
+/* Appends little-endian numbers of so many bytes. */
+static void put(uint8_t **at, uint64_t value, int bytes)
+{
+    for (int i = 0; i < bytes; i++) *(*at)++ = (uint8_t)(value >> 8 * i);
+}
+
+static void put_name(uint8_t **at, const char *text)
+{
+    size_t n = strlen(text) + 1;
+    put(at, n, 2);
+    memcpy(*at, text, n);
+    *at += n;
+}
+
+/* Whole blocks of bytes stay bytes: q8_0, whose scales are f16. */
+static void keeps_bytes(void **state)
+{
+    (void)state;
+    enum { ROWS = 3, WIDTH = 64 };
+    static const float scales[ROWS] = {127 / 0.5f, 1000, 8};
+    uint8_t bytes[512], *at = bytes;
+    put(&at, 6, 4);
+    put_name(&at, "WhisperSpec");
+    put(&at, 3, 4);
+    put(&at, 2, 4);
+    put_name(&at, "w/weight");
+    put(&at, 2, 1), put(&at, ROWS, 4), put(&at, WIDTH, 4), put(&at, 1, 1);
+    put(&at, ROWS * WIDTH, 4);
+    for (int i = 0; i < ROWS * WIDTH; i++) put(&at, (uint64_t)(i * 37 % 255 - 127), 1);
+    put_name(&at, "w/weight_scale");
+    put(&at, 1, 1), put(&at, ROWS, 4), put(&at, 0, 1), put(&at, sizeof scales, 4);
+    memcpy(at, scales, sizeof scales);
+    at += sizeof scales;
+    put(&at, 0, 4);
+    assert_true(at <= bytes + sizeof bytes);
+    at_context *cx = at_context_new(NULL);
+    at_weights *set = at_weights_open(cx, put_file("bytes.bin", bytes, (size_t)(at - bytes)));
+    at_tensor *w = at_weights_get(cx, set, "w/weight");
+    float got[ROWS * WIDTH];
+    if (!w || !at_read_f32(cx, w, got)) fail_msg("%s", at_error_text(cx));
+    assert_int_equal(w->dtype, AT_Q8_0);
+    for (int i = 0; i < ROWS * WIDTH; i++) {
+        double exact = (i * 37 % 255 - 127) / (double)scales[i / WIDTH];
+        assert_true(fabs(got[i] - exact) <= 5e-4 * fabs(exact));
+    }
+    at_context_free(cx);
+}
+
 /* Whatever is left of it: an error that says so. */
 static void refuses_parts(void **state)
 {
@@ -81,6 +130,7 @@ static void refuses_parts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(reads_values),
+                                       cmocka_unit_test(keeps_bytes),
                                        cmocka_unit_test(refuses_parts)};
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
