@@ -61,8 +61,8 @@ def hunyuan(r, seed, folder, wide=False):
                                 r.random() < 0.5)
     decoder, heads = vae(r), r.randrange(1, 4)
     decoder.register_to_config(shift_factor=None)
-    bert = BertModel(BertConfig(
-        vocab_size=words + r.choice([0, 5]), hidden_size=heads * r.randrange(2, 10), num_attention_heads=heads,
+    bert = BertModel(BertConfig(  # as for the heads below: norms over fewer channels than 8 only show rounding
+        vocab_size=words + r.choice([0, 5]), hidden_size=heads * r.randrange(8, 14), num_attention_heads=heads,
         num_hidden_layers=r.randrange(1, 4), intermediate_size=r.randrange(6, 50), hidden_act=r.choice(["gelu", "gelu_new"]),
         max_position_embeddings=r.choice([77, 128])))
     t5 = heldout.random_t5(r, pieces)

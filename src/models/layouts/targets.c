@@ -92,6 +92,7 @@ const char *at_layout_architecture(const char *class_name)
         {"HunyuanDiT", "hydit"},
         {"Lumina2", "lumina2"},
         {"T5", "t5encoder"},
+        {"UMT5", "t5encoder"},
     };
     for (size_t i = 0; i < AT_COUNT(names); i++)
         if (strncmp(class_name, names[i][0], strlen(names[i][0])) == 0) return names[i][1];
