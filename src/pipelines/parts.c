@@ -59,7 +59,8 @@ static at_config *config_around(at_context *cx, const char *file, const at_compo
     char *folder =
         slash ? at_format(cx, "%.*s", (int)(slash - file + 1), file) : at_copy_text(cx, ".");
     at_config *config = folder ? config_in(cx, folder, part, c->class_name) : NULL;
-    if (!config && !c->config && at_ok(cx)) config = config_in(cx, c->folder, part, c->class_name);
+    if (!config && !c->config && c->folder && at_ok(cx))
+        config = config_in(cx, c->folder, part, c->class_name);
     at_free(folder);
     return config;
 }

@@ -1,7 +1,7 @@
 /* Components from files that the caller gives in the places of a model's own. */
 #include "files.h"
 #include "parity.h"
-#include "pipelines/pipeline.h"
+#include "pipelines/parts.h"
 #include "text/tokenizer.h"
 
 #define SINGLE AT_FIXTURES "/checkpoints/single/"
@@ -39,6 +39,8 @@ static void test_parts_from_lone_files(void **state)
                                                      .vae = SINGLE "ae.safetensors"});
     assert_fine(cx); /* as the folder's own */
     assert_float_equal(number_of(p, "vae", "scaling_factor"), 0.13025, 0);
+    assert_true(at_parts_take_preview(p, SINGLE "ae.safetensors")); /* in nothing's place */
+    assert_float_equal(number_of(p, AT_PREVIEW_VAE, "scaling_factor"), 0.13025, 0);
     at_context_free(cx);
 }
 

@@ -680,12 +680,16 @@ static void find_tokenizers(reader *r)
         if (!w || w->dims != 1 || !encoder) continue;
         bool t5 = strstr(encoder->class_name, "T5") != NULL;
         cJSON *config = t5 ? t5_tokenizer(r, encoder, w) : parse(r->cx, gemma, pieces[i].name);
-        at_layout_part *part = config ? &l->parts[l->count++] : NULL;
-        if (!part) return;
+        const cJSON *class_name = cJSON_GetObjectItemCaseSensitive(config, "tokenizer_class");
+        if (!class_name) {
+            cJSON_Delete(config);
+            if (at_ok(r->cx)) at_fail(r->cx, AT_ERROR_MEMORY, "out of memory");
+            return;
+        }
+        at_layout_part *part = &l->parts[l->count++];
         snprintf(part->name, sizeof part->name, "%s", pieces[i].part);
         part->config = config;
-        part->class_name =
-            cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(config, "tokenizer_class"));
+        part->class_name = class_name->valuestring;
         part->weights = at_weights_derive(r->cx, r->weights);
         if (part->weights) at_weights_add(r->cx, part->weights, AT_LAYOUT_PIECES, w, NULL);
     }
