@@ -61,7 +61,7 @@ static double lowest_place(const at_k_table *table)
 double at_k_level_after(const at_k_table *table, double part)
 {
     double left = 1.0 - part;
-    return table->discrete ? level(table, left * 999.0)
+    return table->discrete ? (float)level(table, left * 999.0) /* that of a step, where it is one */
                            : table->shift * left / (1.0 + (table->shift - 1.0) * left);
 }
 

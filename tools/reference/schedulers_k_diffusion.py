@@ -601,6 +601,7 @@ def main():
         case(sampler, "normal", 1)
     case("seeds_2", "simple", 5, shift=3.0, bar=1e-4)
     case("sa_solver", "normal", 2)
+    case("sa_solver", "normal", 6, bar=1e-4)  # noise from the very level on that the second step goes to
     case("sa_solver_pece", "karras", 2)
     case("dpm_adaptive", "normal", 2, bar=1e-4)
     case("dpm_adaptive", "karras", 4, "v_prediction", bar=1e-4)
