@@ -150,8 +150,7 @@ static void summarise(job *j, const char *model, double seconds)
     cli_print_json(&j->session, json);
 }
 
-/* Where the text of a recording goes: talk.mp3's to FOLDER/talk.srt where the output is a folder.
- */
+/* Where the text of a recording goes: talk.mp3's to OUTPUT/talk.srt, where that is a folder. */
 static char *output_of(at_context *cx, const char *output, const char *path, const char *suffix)
 {
     if (!at_folder_exists(output)) return at_copy_text(cx, output);

@@ -17,7 +17,7 @@ fail() {
 
 # expect WHAT CODES: the model in ../model, damaged in this way, ends with one of these exit codes.
 expect() {
-    timeout 20 "$build/atelier" generate -m ../model --steps 1 -W 16 -H 16 --seed 1 -q -o x.png \
+    timeout 60 "$build/atelier" generate -m ../model --steps 1 -W 16 -H 16 --seed 1 -q -o x.png \
         "a red heart" >../out 2>../err
     code=$?
     case " $2 " in

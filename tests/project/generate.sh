@@ -95,11 +95,17 @@ grep -q 'goes through all of its steps' ../err || fail "heunpp2: $(cat ../err)"
 generate --sampler euler_cfg_pp -o x.png x 2>../err && fail "CFG++ without guidance"
 grep -q 'without the prompt' ../err || fail "CFG++: $(cat ../err)"
 
+# Until the process has its model, however busy the machine is, and a second more.
+wait_for_model() {
+    until grep -q diffusion_pytorch_model "/proc/$1/maps" || ! kill -0 "$1"; do sleep 0.1; done 2>/dev/null
+    sleep 1
+}
+
 # Ctrl-C: within a second (where the machine is busy, at the third try), exit code 1, nothing left.
 for try in 1 2 3; do
     "$build/atelier" generate -m tiny -W 32 -H 48 --steps 10000 -n 20 "a red heart" 2>../err &
     process=$!
-    sleep 1
+    wait_for_model $process
     started=$(date +%s%N)
     kill -INT $process
     wait $process
@@ -116,7 +122,7 @@ rm tiny
 cp -rL ../tiny ../cut && chmod -R u+w ../cut
 "$build/atelier" generate -m ../cut -q -W 32 -H 48 --steps 10000 -n 20 "a red heart" 2>../err &
 process=$!
-sleep 1
+wait_for_model $process
 : >../cut/transformer/diffusion_pytorch_model.safetensors
 wait $process
 code=$?

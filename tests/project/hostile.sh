@@ -18,7 +18,7 @@ fail() {
 expect() {
     file=$1 message=$2
     shift 2
-    timeout 20 "$build/atelier" "$@" >out 2>err
+    timeout 60 "$build/atelier" "$@" >out 2>err
     code=$?
     [ $code -eq 1 ] || fail "$* ended with $code"
     if [ "$(wc -l <err)" -ne 1 ] || ! grep -q "^atelier: .*$file" err; then fail "$*: $(head -c 500 err)"; fi
