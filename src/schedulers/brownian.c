@@ -129,7 +129,8 @@ bool at_brownian_gain(at_context *cx, const at_brownian *b, double from, double 
 }
 
 at_tensor *at_brownian_noise(at_context *cx, const at_scheduler *s, const at_noise *noise,
-                             const uint64_t *seed, float from, float to, const at_tensor *like)
+                             const uint64_t *seed, float highest, float from, float to,
+                             const at_tensor *like)
 {
     if (!at_ok(cx)) return NULL;
     if (!noise) return at_fail(cx, AT_ERROR_ARGUMENT, "noise: this sampler needs generators");
@@ -144,7 +145,7 @@ at_tensor *at_brownian_noise(at_context *cx, const at_scheduler *s, const at_noi
     double low = INFINITY;
     for (int i = 0; i < s->count; i++) /* no fmin: gcc 12 for aarch64 breaks down on it */
         if (s->sigmas[i] < low) low = s->sigmas[i];
-    at_brownian motion = {low, s->sigmas[0], noise->generators[0].kind, seed ? *seed : 0};
+    at_brownian motion = {low, highest, noise->generators[0].kind, seed ? *seed : 0};
     for (int64_t i = 0; planes && i < trees; i++) {
         if (!seed) motion.seed = noise->generators[i].seed;
         if (!at_brownian_gain(cx, &motion, to, from, planes, count)) break;

@@ -24,8 +24,10 @@ bool at_brownian_gain(at_context *cx, const at_brownian *b, double from, double 
 uint32_t at_seed_sequence(uint64_t entropy, uint64_t key, int depth);
 
 /* Noise of deviation 1 between two levels of the scheduler's, in the order of the reference's
-   [B,C,...]: of a tree for each picture, from its generator's seed, or of one for the batch. */
+   [B,C,...]: of a tree for each picture, from its generator's seed, or of one for the batch. The
+   motion goes from the lowest level to `highest`. */
 at_tensor *at_brownian_noise(at_context *cx, const at_scheduler *s, const at_noise *noise,
-                             const uint64_t *seed, float from, float to, const at_tensor *like);
+                             const uint64_t *seed, float highest, float from, float to,
+                             const at_tensor *like);
 
 #endif

@@ -87,7 +87,8 @@ static at_tensor *step(at_context *cx, at_scheduler *s, at_tensor *output, at_te
     else
         reset(cx, s);
     return at_blend(cx, 1.0f, x, up,
-                    at_brownian_noise(cx, s, noise, m->seeded ? &m->seed : NULL, from, to, sample));
+                    at_brownian_noise(cx, s, noise, m->seeded ? &m->seed : NULL, s->sigmas[0], from,
+                                      to, sample));
 }
 
 const at_scheduler_class at_dpm_sde = {

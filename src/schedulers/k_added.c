@@ -8,8 +8,8 @@
 at_tensor *at_k_lcm(at_context *cx, at_scheduler *s, const at_k_call *c)
 {
     if (c->next == 0) return c->clean;
-    float keep = at_k_run_of(s)->flow ? 1.0f - c->next : 1.0f;
-    return at_k_with_noise(cx, at_affine(cx, c->clean, keep, 0.0f), c->next, c->noise);
+    at_tensor *x = at_affine(cx, c->clean, at_k_signal(s, c->next), 0.0f);
+    return at_k_with_noise(cx, x, c->next, c->noise);
 }
 
 /* Ho et al. 2020, over levels: the sample that keeps its variance is x / sqrt(1 + sigma^2). */
@@ -163,15 +163,10 @@ at_tensor *at_k_res_multistep_ancestral_cfg_pp(at_context *cx, at_scheduler *s, 
 
 /* ---- CFG++ (Chung et al. 2024): to the guided clean sample, by the noise without the prompt */
 
-static float signal_of(const at_scheduler *s, float sigma)
-{
-    return ((const at_k_run *)s)->flow ? 1.0f - sigma : 1.0f;
-}
-
 static at_tensor *renoised(at_context *cx, const at_scheduler *s, const at_k_call *c, float to)
 {
-    at_tensor *left = at_affine(cx, c->away, signal_of(s, c->sigma), 0.0f);
-    at_tensor *x = at_affine(cx, c->clean, signal_of(s, c->next), 0.0f);
+    at_tensor *left = at_affine(cx, c->away, at_k_signal(s, c->sigma), 0.0f);
+    at_tensor *x = at_affine(cx, c->clean, at_k_signal(s, c->next), 0.0f);
     return at_blend(cx, 1.0f, x, to, at_k_slope(cx, c->x, left, c->sigma));
 }
 
@@ -183,8 +178,8 @@ at_tensor *at_k_euler_cfg_pp(at_context *cx, at_scheduler *s, const at_k_call *c
 at_tensor *at_k_euler_ancestral_cfg_pp(at_context *cx, at_scheduler *s, const at_k_call *c)
 {
     if (c->next == 0) return c->clean;
-    float alpha = signal_of(s, c->next), to = c->next / alpha;
-    float ratio = to * signal_of(s, c->sigma) / c->sigma; /* of the levels over the signal */
+    float alpha = at_k_signal(s, c->next), to = c->next / alpha;
+    float ratio = to * at_k_signal(s, c->sigma) / c->sigma; /* of the levels over the signal */
     at_tensor *x = renoised(cx, s, c, c->next * ratio);
     return at_k_with_noise(cx, x, c->next * sqrtf(1.0f - ratio * ratio), c->noise);
 }
@@ -207,14 +202,14 @@ at_tensor *at_k_dpmpp_2m_cfg_pp(at_context *cx, at_scheduler *s, const at_k_call
 at_tensor *at_k_cfgpp_ud10_ab(at_context *cx, at_scheduler *s, const at_k_call *c)
 {
     at_k_run *m = at_k_run_of(s);
-    at_tensor *left = at_affine(cx, c->away, signal_of(s, c->sigma), 0.0f);
+    at_tensor *left = at_affine(cx, c->away, at_k_signal(s, c->sigma), 0.0f);
     at_tensor *slope = at_k_slope(cx, c->x, left, c->sigma);
     at_tensor *old = m->state;
     if (c->next == 0 && !old) return c->clean;
     float way = c->next - c->sigma, ratio = old ? way / (c->sigma - s->sigmas[s->index - 1]) : 0;
     if (c->next == 0)
         return at_blend(cx, 1.0f, c->clean, ratio, at_sub(cx, c->clean, m->clean.x[0]));
-    at_tensor *x = at_affine(cx, c->clean, signal_of(s, c->next), 0.0f);
+    at_tensor *x = at_affine(cx, c->clean, at_k_signal(s, c->next), 0.0f);
     x = at_blend(cx, 1.0f, x, c->next, slope);
     if (old) x = at_blend(cx, 1.0f, x, 0.1f * ratio * c->next, at_sub(cx, slope, old));
     at_k_keep(cx, &m->state, slope);
@@ -246,7 +241,7 @@ static double scaled(double x)
 static double noise_to_signal(const at_scheduler *s, int i)
 {
     float sigma = s->sigmas[s->index + i];
-    return (double)sigma / signal_of(s, sigma);
+    return (double)sigma / at_k_signal(s, sigma);
 }
 
 at_tensor *at_k_er_sde(at_context *cx, at_scheduler *s, const at_k_call *c)
@@ -255,7 +250,8 @@ at_tensor *at_k_er_sde(at_context *cx, at_scheduler *s, const at_k_call *c)
     at_history *h = &at_k_run_of(s)->clean;
     at_history_push(cx, h, c->clean);
     if (c->next == 0) return c->clean;
-    double from = noise_to_signal(s, 0), to = noise_to_signal(s, 1), alpha = signal_of(s, c->next);
+    double from = noise_to_signal(s, 0), to = noise_to_signal(s, 1),
+           alpha = at_k_signal(s, c->next);
     double r = scaled(to) / scaled(from), way = to - from, part = -way / POINTS;
     double sum = 0, moment = 0;
     for (int i = 0; i < POINTS; i++) {
@@ -263,7 +259,7 @@ at_tensor *at_k_er_sde(at_context *cx, at_scheduler *s, const at_k_call *c)
         sum += part / scaled(at);
         moment += part * (at - from) / scaled(at);
     }
-    at_tensor *x = at_blend(cx, (float)(alpha / signal_of(s, c->sigma) * r), c->x,
+    at_tensor *x = at_blend(cx, (float)(alpha / at_k_signal(s, c->sigma) * r), c->x,
                             (float)(alpha * (1.0 - r)), c->clean);
     if (h->count > 1) {
         double back = from - noise_to_signal(s, -1);
@@ -342,7 +338,7 @@ static at_tensor *exponential(at_context *cx, const at_scheduler *s, const at_k_
 {
     double h = snr_way(s, c->sigma, to);
     return at_blend(cx, (float)(to / c->sigma * exp(-h * eta)), x,
-                    (float)(signal_of(s, to) * -expm1(-h * (1.0 + eta))), clean);
+                    (float)(at_k_signal(s, to) * -expm1(-h * (1.0 + eta))), clean);
 }
 
 /* x at `to` with the noise of eta 1: what was drawn on the way to `from` and is left of it, and
@@ -372,7 +368,7 @@ static at_tensor *exp_heun(at_context *cx, at_scheduler *s, const at_k_call *c, 
     if (!c->stage) return seeds_first(cx, s, c, eta);
     double h = (1.0 + eta) * snr_way(s, c->sigma, c->next);
     at_tensor *change = at_sub(cx, c->clean, at_k_run_of(s)->start_clean);
-    float by = (float)(signal_of(s, c->next) * (1.0 + expm1(-h) / h));
+    float by = (float)(at_k_signal(s, c->next) * (1.0 + expm1(-h) / h));
     at_tensor *x = at_blend(cx, 1.0f, c->x, by, change);
     return eta > 0 ? at_k_with_noise(cx, x, 0.0f, c->noise) : x; /* drawn, for what comes after */
 }
@@ -409,7 +405,7 @@ at_tensor *at_k_seeds_3(at_context *cx, at_scheduler *s, const at_k_call *c)
     float to = c->ends ? c->next : m->shown[s->index + 1];
     double h = 2.0 * snr_way(s, c->sigma, to), phi2 = 1.0 + expm1(-h) / h;
     at_tensor *x = exponential(cx, s, c, m->start, m->start_clean, to, 1.0);
-    x = at_blend(cx, 1.0f, x, (float)(signal_of(s, to) * phi2 * (c->ends ? 1.5 : 2.0)),
+    x = at_blend(cx, 1.0f, x, (float)(at_k_signal(s, to) * phi2 * (c->ends ? 1.5 : 2.0)),
                  at_sub(cx, c->clean, m->start_clean));
     return with_drawn(cx, s, c, x, c->shown, to);
 }

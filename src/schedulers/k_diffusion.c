@@ -110,6 +110,7 @@ static double *levels(at_context *cx, at_scheduler *s, const at_schedule_options
     at_k_table table = table_of(m, o);
     double *x = at_k_levels(cx, &table, m->schedule, o->steps + class->discards, count);
     if (x && class->discards && *count > 1) x[--*count] = 0.0;
+    if (x) m->highest = (float)x[0];
     if (x && class->below_1 && m->flow && x[0] >= 1.0)
         x[0] = at_k_level_after(&table, 1e-4); /* ComfyUI's offset_first_sigma_for_snr */
     if (x) m->lowest = (float)x[*count - 1];
@@ -249,7 +250,12 @@ static at_tensor *add_noise(at_context *cx, at_scheduler *s, at_tensor *sample, 
                             int index)
 {
     float sigma = s->sigmas[index];
-    return at_blend(cx, at_k_run_of(s)->flow ? 1.0f - sigma : 1.0f, sample, sigma, noise);
+    return at_blend(cx, at_k_signal(s, sigma), sample, sigma, noise);
+}
+
+float at_k_signal(const at_scheduler *s, float sigma)
+{
+    return ((const at_k_run *)s)->flow ? 1.0f - sigma : 1.0f;
 }
 
 at_tensor *at_k_toward(at_context *cx, at_tensor *x, at_tensor *clean, float part)
@@ -287,10 +293,14 @@ static at_tensor *renoise(at_context *cx, const at_scheduler *s, at_tensor *x, c
     return at_k_with_noise(cx, at_affine(cx, x, keep, 0.0f), up, c->noise);
 }
 
+static float down_to(float sigma, float next, bool flow)
+{
+    return flow ? next * (next / sigma) : at_k_down(sigma, next);
+}
+
 static float ancestral_down(const at_scheduler *s, const at_k_call *c)
 {
-    if (((const at_k_run *)s)->flow) return c->next * (c->next / c->sigma);
-    return at_k_down(c->sigma, c->next);
+    return down_to(c->sigma, c->next, ((const at_k_run *)s)->flow);
 }
 
 float at_k_length(const at_scheduler *s, int i)
@@ -343,15 +353,26 @@ static at_tensor *dpmpp_2m(at_context *cx, at_scheduler *s, const at_k_call *c)
 static at_tensor *tree_noise(at_context *cx, const at_scheduler *s, const at_k_call *c,
                              at_tensor *x, float to, float by)
 {
-    return at_blend(cx, 1.0f, x, by, at_brownian_noise(cx, s, c->noise, NULL, c->sigma, to, c->x));
+    return at_blend(cx, 1.0f, x, by,
+                    at_brownian_noise(cx, s, c->noise, NULL, ((const at_k_run *)s)->highest,
+                                      c->sigma, to, c->x));
+}
+
+/* As at_k_length, of signal to noise. */
+static float snr_length(const at_scheduler *s, int i)
+{
+    const float *x = s->sigmas + s->index + i;
+    if (!((const at_k_run *)s)->flow) return at_k_length(s, i);
+    return (float)(at_k_half_log_snr(true, x[1]) - at_k_half_log_snr(true, x[0]));
 }
 
 /* The first term, common to the multi-step ones, and how much noise there is at its end. */
 static at_tensor *sde_base(at_context *cx, const at_scheduler *s, const at_k_call *c, float *up)
 {
-    float h = at_k_length(s, 0);
-    *up = c->next * sqrtf(-expm1f(-2.0f * h));
-    return at_k_toward(cx, c->x, c->clean, expf(-2.0f * h));
+    float h = snr_length(s, 0), by = -expm1f(-2.0f * h);
+    *up = c->next * sqrtf(by);
+    return at_blend(cx, c->next / c->sigma * expf(-h), c->x, at_k_signal(s, c->next) * by,
+                    c->clean);
 }
 
 static at_tensor *dpmpp_2m_sde_with(at_context *cx, at_scheduler *s, const at_k_call *c, bool heun)
@@ -362,9 +383,9 @@ static at_tensor *dpmpp_2m_sde_with(at_context *cx, at_scheduler *s, const at_k_
     if (c->next == 0) return c->clean;
     at_tensor *x = sde_base(cx, s, c, &up);
     if (h->count > 1) {
-        float way = 2.0f * at_k_length(s, 0), ratio = at_k_length(s, -1) / at_k_length(s, 0);
+        float way = 2.0f * snr_length(s, 0), ratio = snr_length(s, -1) / snr_length(s, 0);
         float by = (heun ? 1.0f - -expm1f(-way) / way : 0.5f * -expm1f(-way)) / ratio;
-        x = at_blend(cx, 1.0f, x, by, at_sub(cx, h->x[0], h->x[1]));
+        x = at_blend(cx, 1.0f, x, at_k_signal(s, c->next) * by, at_sub(cx, h->x[0], h->x[1]));
     }
     return tree_noise(cx, s, c, x, c->next, up);
 }
@@ -386,19 +407,19 @@ static at_tensor *dpmpp_3m_sde(at_context *cx, at_scheduler *s, const at_k_call 
     at_history_push(cx, &at_k_run_of(s)->clean, c->clean);
     if (c->next == 0) return c->clean;
     at_tensor *x = sde_base(cx, s, c, &up);
-    float way = 2.0f * at_k_length(s, 0), phi2 = expm1f(-way) / way + 1.0f,
-          phi3 = phi2 / way - 0.5f;
+    float way = 2.0f * snr_length(s, 0), signal = at_k_signal(s, c->next),
+          phi2 = expm1f(-way) / way + 1.0f, phi3 = phi2 / way - 0.5f;
     if (h->count > 1) {
-        float r0 = at_k_length(s, -1) / at_k_length(s, 0);
+        float r0 = snr_length(s, -1) / snr_length(s, 0);
         at_tensor *d = at_affine(cx, at_sub(cx, h->x[0], h->x[1]), 1.0f / r0, 0.0f);
         if (h->count > 2) {
-            float r1 = at_k_length(s, -2) / at_k_length(s, 0);
+            float r1 = snr_length(s, -2) / snr_length(s, 0);
             at_tensor *before = at_affine(cx, at_sub(cx, h->x[1], h->x[2]), 1.0f / r1, 0.0f);
             at_tensor *change = at_sub(cx, d, before);
             d = at_blend(cx, 1.0f, d, r0 / (r0 + r1), change);
-            x = at_blend(cx, 1.0f, x, -phi3 / (r0 + r1), change);
+            x = at_blend(cx, 1.0f, x, signal * -phi3 / (r0 + r1), change);
         }
-        x = at_blend(cx, 1.0f, x, phi2, d);
+        x = at_blend(cx, 1.0f, x, signal * phi2, d);
     }
     return tree_noise(cx, s, c, x, c->next, up);
 }
@@ -421,12 +442,24 @@ static double middle(const double *x, int stage, int calls, bool flow)
     return at_log_middle((float)x[0], (float)x[1]);
 }
 
+static double snr_middle(const double *x, int stage, int calls, bool flow)
+{
+    return flow ? at_k_snr_level(x, stage, calls, flow) : middle(x, stage, calls, flow);
+}
+
 static double middle_down(const double *x, int stage, int calls, bool flow)
 {
     (void)stage;
     (void)calls;
-    (void)flow;
-    return at_log_middle((float)x[0], at_k_down((float)x[0], (float)x[1]));
+    return at_log_middle((float)x[0], down_to((float)x[0], (float)x[1], flow));
+}
+
+/* On flows the middle of signal to noise; from 1, where there is none, ComfyUI's level. */
+static double snr_middle_down(const double *x, int stage, int calls, bool flow)
+{
+    const double way[2] = {x[0], down_to((float)x[0], (float)x[1], flow)};
+    if (!flow) return middle_down(x, stage, calls, flow);
+    return x[0] < 1.0 ? at_k_snr_level(way, stage, calls, flow) : 0.9999;
 }
 
 /* To the middle, or to the end (Heun). */
@@ -453,14 +486,14 @@ static at_tensor *dpm_2(at_context *cx, at_scheduler *s, const at_k_call *c)
 
 static at_tensor *dpm_2_ancestral(at_context *cx, at_scheduler *s, const at_k_call *c)
 {
-    float down = at_k_down(c->sigma, c->next);
+    float down = ancestral_down(s, c);
     at_tensor *d = at_k_slope(cx, c->x, c->clean, c->shown);
     return renoise(cx, s, at_blend(cx, 1.0f, at_k_run_of(s)->start, down - c->sigma, d), c, down);
 }
 
 static at_tensor *dpmpp_2s_ancestral(at_context *cx, at_scheduler *s, const at_k_call *c)
 {
-    float down = at_k_down(c->sigma, c->next);
+    float down = ancestral_down(s, c);
     return renoise(cx, s, at_k_toward(cx, at_k_run_of(s)->start, c->clean, down / c->sigma), c,
                    down);
 }
@@ -468,8 +501,10 @@ static at_tensor *dpmpp_2s_ancestral(at_context *cx, at_scheduler *s, const at_k
 static at_tensor *sde_stage(at_context *cx, const at_scheduler *s, const at_k_call *c,
                             at_tensor *from, float to)
 {
-    float down = at_k_down(c->sigma, to), up = sqrtf(to * to - down * down);
-    return tree_noise(cx, s, c, at_k_toward(cx, from, c->clean, down / c->sigma), to, up);
+    float signal = at_k_signal(s, to), before = at_k_signal(s, c->sigma), high = c->sigma / before;
+    float low = to / signal, down = at_k_down(high, low), part = down / high;
+    at_tensor *x = at_blend(cx, signal * part / before, from, signal * (1.0f - part), c->clean);
+    return tree_noise(cx, s, c, x, to, signal * sqrtf(low * low - down * down));
 }
 
 static at_tensor *dpmpp_sde_first(at_context *cx, at_scheduler *s, const at_k_call *c)
@@ -543,17 +578,17 @@ static const at_k_class SAMPLERS[] = {
     K_SAMPLER("k_dpm_2", dpm_2, 2, .move = straight, .later = dpm_2, .level = middle,
               .discards = true),
     K_SAMPLER("k_dpm_2_a", dpm_2_ancestral, 2, .move = straight, .later = dpm_2_ancestral,
-              .level = middle_down, .not_on_flows = true, .discards = true),
+              .level = middle_down, .discards = true),
     K_SAMPLER("k_lms", lms, 1, .move = lms),
     K_SAMPLER("dpmpp_2s_a", dpmpp_2s_ancestral, 2, .move = straight, .later = dpmpp_2s_ancestral,
-              .level = middle_down, .not_on_flows = true),
+              .level = snr_middle_down),
     K_SAMPLER("k_dpmpp_sde", dpmpp_sde, 2, .move = dpmpp_sde_first, .later = dpmpp_sde,
-              .level = middle, .not_on_flows = true),
+              .level = snr_middle, .below_1 = true),
     K_SAMPLER("k_dpmpp_2m", dpmpp_2m, 1, .move = dpmpp_2m),
-    K_SAMPLER("k_dpmpp_2m_sde", dpmpp_2m_sde, 1, .move = dpmpp_2m_sde, .not_on_flows = true),
+    K_SAMPLER("k_dpmpp_2m_sde", dpmpp_2m_sde, 1, .move = dpmpp_2m_sde, .below_1 = true),
     K_SAMPLER("k_dpmpp_2m_sde_heun", dpmpp_2m_sde_heun, 1, .move = dpmpp_2m_sde_heun,
-              .not_on_flows = true),
-    K_SAMPLER("k_dpmpp_3m_sde", dpmpp_3m_sde, 1, .move = dpmpp_3m_sde, .not_on_flows = true),
+              .below_1 = true),
+    K_SAMPLER("k_dpmpp_3m_sde", dpmpp_3m_sde, 1, .move = dpmpp_3m_sde, .below_1 = true),
     K_CLASS("dpm_fast", dpm_fast, 1, true, false, .move = at_k_dpm_fast, .later = at_k_dpm_fast,
             .level = at_k_snr_level, .calls = fast_calls, .levels = fast_levels,
             .not_on_flows = true),

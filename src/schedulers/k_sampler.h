@@ -16,7 +16,7 @@ typedef struct at_k_run {
     at_tensor *start_clean; /* and what the network said there */
     at_history clean, slopes;
     at_tensor *state, *drawn; /* of some samplers: a sample, and noise that goes on counting */
-    float lowest;             /* the last level above 0 */
+    float lowest, highest;    /* the last level above 0; the first, as the schedule has it */
     double noisy[2];          /* of sa_solver: the levels between which it adds noise, */
     float tau;                /* and whether the last step did */
     double way;               /* of dpm_adaptive: how far it tries to go, by the logarithm */
@@ -102,6 +102,8 @@ at_tensor *at_k_slope(at_context *cx, at_tensor *x, at_tensor *clean, float sigm
 at_tensor *at_k_with_noise(at_context *cx, at_tensor *x, float by, at_noise *noise);
 /* How far down an ancestral step goes from sigma, for noise to bring it up to `next` again. */
 float at_k_down(float sigma, float next);
+/* How much of the clean sample there is at a level: 1, but on flows. */
+float at_k_signal(const at_scheduler *s, float sigma);
 /* Half the logarithm of signal to noise at a level, on flows and else; and the level of it. */
 double at_k_half_log_snr(bool flow, double sigma);
 double at_k_level_of_snr(bool flow, double half_log_snr);

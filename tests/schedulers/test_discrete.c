@@ -251,7 +251,7 @@ static void test_classes(void **state)
     for (size_t i = 0; i < AT_COUNT(FOREIGN_SCHEDULES); i++)
         expect_class(DDIM, "k_euler", FOREIGN_SCHEDULES[i], "sample_euler");
     expect_refused("{\"_class_name\": \"" FLOW "\"}", "ddim", NULL, "flows");
-    expect_refused("{\"_class_name\": \"" FLOW "\"}", "dpmpp_2s_a", NULL, "flows");
+    expect_refused("{\"_class_name\": \"" FLOW "\"}", "dpm_fast", NULL, "flows");
     expect_refused("{\"_class_name\": \"" FLOW "\"}", "dpm_adaptive", NULL, "flows");
     expect_refused("{\"_class_name\": \"" DDIM "\"}", "DDIM CFG++", NULL, "k_dpmpp_2m");
     expect_refused("{\"_class_name\": \"" DDIM "\"}", NULL, "kl_optimal", "--schedule kl_optimal");

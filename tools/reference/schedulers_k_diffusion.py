@@ -6,6 +6,7 @@ so are the samplers of OWN, which k-diffusion does not have. Those of CFG++ are 
 draw after the other; where it grows a Brownian tree, the tree's seed is the draws' seed.
 """
 
+import functools
 import math
 import sys
 import types
@@ -464,6 +465,75 @@ def exp_heun_2_x0_sde(model, x, sigmas):
     return seeds_2(model, x, sigmas, 1.0, 1.0, True)
 
 
+# ---- k-diffusion's own on flows, as ComfyUI has them
+
+def ancestral_flow(model, x, sigmas, by_snr):
+    for sigma, to in zip(sigmas[:-1], sigmas[1:]):
+        clean = model(x, sigma[None])
+        if to == 0:
+            return clean
+        down = to * to / sigma
+        middle = (sigma * down).sqrt()
+        if by_snr:
+            middle = level_of_snr(model, (log_snr(model, sigma) + log_snr(model, down)) / 2) if sigma < 1 else torch.tensor(0.9999)
+        second = model(middle / sigma * x + (1 - middle / sigma) * clean, middle[None])
+        if by_snr:
+            x = down / sigma * x + (1 - down / sigma) * second
+        else:
+            x = x + sampling.to_d(middle / sigma * x + (1 - middle / sigma) * clean, middle, second) * (down - sigma)
+        keep = (1 - to) / (1 - down)
+        x = keep * x + torch.randn_like(x) * (to ** 2 - down ** 2 * keep ** 2) ** 0.5
+
+
+def dpm_2_ancestral_flow(model, x, sigmas):
+    return ancestral_flow(model, x, sigmas, False)
+
+
+def dpmpp_2s_ancestral_flow(model, x, sigmas):
+    return ancestral_flow(model, x, sigmas, True)
+
+
+def dpmpp_sde_flow(model, x, sigmas, noise_sampler):
+    def stage(x, clean, sigma, to):
+        high, low = sigma / (1 - sigma), to / (1 - to)
+        down, up = sampling.get_ancestral_step(high, low)
+        x = (1 - to) * (down / high * x / (1 - sigma) + (1 - down / high) * clean)
+        return x + (1 - to) * noise_sampler(sigma, to) * up
+
+    for sigma, to in zip(sigmas[:-1], sigmas[1:]):
+        clean = model(x, sigma[None])
+        if to == 0:
+            return clean
+        middle = level_of_snr(model, (log_snr(model, sigma) + log_snr(model, to)) / 2)
+        x = stage(x, model(stage(x, clean, sigma, middle), middle[None]), sigma, to)
+
+
+def multistep_sde_flow(model, x, sigmas, noise_sampler, kind):
+    said, ways = [], []
+    for sigma, to in zip(sigmas[:-1], sigmas[1:]):
+        said.append(model(x, sigma[None]))
+        if to == 0:
+            return said[-1]
+        ways.append(log_snr(model, to) - log_snr(model, sigma))
+        h = 2 * ways[-1]
+        phi1, phi2 = -torch.expm1(-h), torch.expm1(-h) / h + 1
+        mended = phi1 * said[-1]
+        changes = [(said[-k] - said[-k - 1]) / (ways[-k - 1] / ways[-1]) for k in (1, 2) if len(said) > k]
+        if kind == 3 and len(changes) == 2:
+            r0, r1 = ways[-2] / ways[-1], ways[-3] / ways[-1]
+            bend = (changes[0] - changes[1]) / (r0 + r1)
+            mended = mended + phi2 * (changes[0] + r0 * bend) - (phi2 / h - 0.5) * bend
+        elif changes:
+            mended = mended + (phi1 / 2 if kind == "midpoint" else phi2) * changes[0]
+        x = to / sigma * (-ways[-1]).exp() * x + (1 - to) * mended
+        x = x + noise_sampler(sigma, to) * to * phi1.sqrt()
+
+
+ON_FLOWS = {"k_euler_a": euler_ancestral_flow, "k_dpm_2_a": dpm_2_ancestral_flow, "dpmpp_2s_a": dpmpp_2s_ancestral_flow}
+SDE_ON_FLOWS = {"k_dpmpp_sde": dpmpp_sde_flow,
+                "k_dpmpp_2m_sde": functools.partial(multistep_sde_flow, kind="midpoint"),
+                "k_dpmpp_2m_sde_heun": functools.partial(multistep_sde_flow, kind="heun"),
+                "k_dpmpp_3m_sde": functools.partial(multistep_sde_flow, kind=3)}
 CFG_PP = {"euler_cfg_pp": euler_cfg_pp, "euler_ancestral_cfg_pp": euler_ancestral_cfg_pp, "dpmpp_2m_cfg_pp": dpmpp_2m_cfg_pp,
           "res_multistep_cfg_pp": res_multistep_cfg_pp, "gradient_estimation_cfg_pp": gradient_estimation_cfg_pp}
 ADDED = {"k_ddpm": ddpm, "ipndm_v": ipndm_v, "res_multistep_ancestral": res_multistep_ancestral, "er_sde": er_sde,
@@ -533,23 +603,27 @@ def case(sampler, schedule, steps, prediction="epsilon", shift=None, bar=2e-5):
     else:
         sigmas = levels(model, schedule, steps)
     x = torch.randn(1, 4, 1, generator=g) * (1.0 if shift else sigmas[0])
-    if shift and sampler in ("er_sde", *SEEDS, *LATEST) and sigmas[0] >= 1:  # where there is a logarithm
+    by_tree = "sde" in sampler and sampler not in EVERY
+    tree = sampling.BrownianTreeNoiseSampler(x, sigmas[sigmas > 0].min(), sigmas.max(), seed + 1) if by_tree else None
+    if shift and sampler in ("er_sde", *SEEDS, *LATEST, *SDE_ON_FLOWS) and sigmas[0] >= 1:  # where there is a logarithm
         sigmas[0] = shift * (1 - 1e-4) / (1 + (shift - 1) * (1 - 1e-4))
     watched, start = Watched(model, recorder if sampler.startswith("cfgpp") or sampler.endswith("_cfg_pp") else None), exact(x)
     torch.manual_seed(seed + 1)
     extra, drawn = {}, seed + 1
     if sampler.endswith("heun") and "sde" in sampler:
         extra["solver_type"] = "heun"
-    if "sde" in sampler and sampler not in EVERY:
-        extra["noise_sampler"] = sampling.BrownianTreeNoiseSampler(x, sigmas[sigmas > 0].min(), sigmas.max(), drawn)
+    if by_tree:
+        extra["noise_sampler"] = tree
     if sampler in EVERY:
         last = EVERY[sampler](watched, x, sigmas)
     elif sampler == "dpm_fast":
         last = sampling.sample_dpm_fast(watched, x, sigmas[-2], sigmas[0], steps, disable=True)
     elif sampler == "dpm_adaptive":
         last = sampling.sample_dpm_adaptive(watched, x, sigmas[-2], sigmas[0], disable=True)
-    elif shift and sampler == "k_euler_a":
-        last = euler_ancestral_flow(watched, x, sigmas)
+    elif shift and sampler in ON_FLOWS:
+        last = ON_FLOWS[sampler](watched, x, sigmas)
+    elif shift and sampler in SDE_ON_FLOWS:
+        last = SDE_ON_FLOWS[sampler](watched, x, sigmas, tree)
     elif sampler in ("k_euler", "k_heun", "k_dpm_2"):  # draw at every step what they then do not use
         last = getattr(sampling, f"sample_{NAMES[sampler]}")(watched, x, sigmas, disable=True)
     else:
@@ -605,6 +679,10 @@ def main():
     case("sa_solver_pece", "karras", 2)
     case("dpm_adaptive", "normal", 2, bar=1e-4)
     case("dpm_adaptive", "karras", 4, "v_prediction", bar=1e-4)
+    for sampler in ("k_dpm_2_a", "dpmpp_2s_a", *SDE_ON_FLOWS):
+        bar = 1e-3 if sampler in SDE_ON_FLOWS else 1e-4
+        case(sampler, "simple", 5, shift=3.0, bar=bar)
+        case(sampler, "beta", 4, shift=1.0, bar=bar)
     path = FIXTURES / "schedulers" / "k_diffusion.json"
     write_json(path, cases)
     report(path.parent, f"{len(cases)} cases")
