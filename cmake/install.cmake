@@ -21,10 +21,7 @@ if(WEBP_FOUND)
     string(APPEND ATELIER_REQUIRES ", libwebp, libwebpmux")
 endif()
 set(ATELIER_LIBS_PRIVATE "-lm ${OpenMP_C_FLAGS}")
-if(FFMPEG_FOUND) # as shared libraries: what they would need when static is not installed with them
-    string(APPEND ATELIER_LIBS_PRIVATE " -lavformat -lavcodec -lavutil -lswresample")
-endif()
-if(SNDFILE_FOUND) # likewise
+if(SNDFILE_FOUND) # as a shared library: what it would need when static is not installed with it
     string(APPEND ATELIER_LIBS_PRIVATE " -lsndfile")
 endif()
 if(ESPEAK_FOUND)

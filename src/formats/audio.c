@@ -2,11 +2,8 @@
 #include "base/file.h"
 #include "base/text.h"
 #ifdef AT_HAVE_FFMPEG
+#include "formats/ffmpeg.h"
 #include <errno.h>
-#include <libavcodec/avcodec.h>
-#include <libavformat/avformat.h>
-#include <libavutil/opt.h>
-#include <libswresample/swresample.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +17,7 @@ static const double gap_least = 0.1, gap_most = 3600; /* seconds */
 struct at_audio {
     char *path;
     FILE *file;
+    const at_ffmpeg *ff;
     AVIOContext *io;
     AVFormatContext *container;
     AVCodecContext *codec;
@@ -70,14 +68,16 @@ static int refuse_open(AVFormatContext *container, AVIOContext **io, const char 
 void at_audio_close(at_audio *a)
 {
     if (!a) return;
-    avcodec_free_context(&a->codec);
-    avformat_close_input(&a->container);
-    if (a->io) av_freep(&a->io->buffer);
-    avio_context_free(&a->io);
-    swr_free(&a->resampler);
-    av_channel_layout_uninit(&a->from_layout);
-    av_packet_free(&a->packet);
-    av_frame_free(&a->frame);
+    if (a->ff) {
+        a->ff->avcodec_free_context(&a->codec);
+        a->ff->avformat_close_input(&a->container);
+        if (a->io) a->ff->av_freep(&a->io->buffer);
+        a->ff->avio_context_free(&a->io);
+        a->ff->swr_free(&a->resampler);
+        a->ff->av_channel_layout_uninit(&a->from_layout);
+        a->ff->av_packet_free(&a->packet);
+        a->ff->av_frame_free(&a->frame);
+    }
     if (a->file) fclose(a->file);
     at_free(a->samples);
     at_free(a->path);
@@ -87,18 +87,19 @@ void at_audio_close(at_audio *a)
 static bool open_container(at_context *cx, at_audio *a)
 {
     enum { BUFFER = 1 << 16 };
-    uint8_t *buffer = av_malloc(BUFFER);
-    a->io = buffer ? avio_alloc_context(buffer, BUFFER, 0, a, read_bytes, NULL, seek_bytes) : NULL;
-    if (!a->io) av_free(buffer);
-    a->container = avformat_alloc_context();
-    a->packet = av_packet_alloc();
-    a->frame = av_frame_alloc();
+    uint8_t *buffer = a->ff->av_malloc(BUFFER);
+    a->io = buffer ? a->ff->avio_alloc_context(buffer, BUFFER, 0, a, read_bytes, NULL, seek_bytes)
+                   : NULL;
+    if (!a->io) a->ff->av_free(buffer);
+    a->container = a->ff->avformat_alloc_context();
+    a->packet = a->ff->av_packet_alloc();
+    a->frame = a->ff->av_frame_alloc();
     if (!a->io || !a->container || !a->packet || !a->frame)
         return at_fail_false(cx, AT_ERROR_MEMORY, "out of memory");
     a->container->pb = a->io;
     a->container->io_open = refuse_open;
-    if (avformat_open_input(&a->container, "", NULL, NULL) < 0 ||
-        avformat_find_stream_info(a->container, NULL) < 0)
+    if (a->ff->avformat_open_input(&a->container, "", NULL, NULL) < 0 ||
+        a->ff->avformat_find_stream_info(a->container, NULL) < 0)
         return at_fail_false(cx, AT_ERROR_FORMAT, "%s: not sound, or damaged (no format of FFmpeg)",
                              a->path);
     return true;
@@ -107,18 +108,19 @@ static bool open_container(at_context *cx, at_audio *a)
 static bool open_codec(at_context *cx, at_audio *a)
 {
     const AVCodec *codec;
-    a->stream = av_find_best_stream(a->container, AVMEDIA_TYPE_AUDIO, -1, -1, &codec, 0);
+    a->stream = a->ff->av_find_best_stream(a->container, AVMEDIA_TYPE_AUDIO, -1, -1, &codec, 0);
     if (a->stream < 0)
         return at_fail_false(cx, AT_ERROR_FORMAT, "%s: holds no sound that can be decoded",
                              a->path);
     for (unsigned i = 0; i < a->container->nb_streams; i++)
         if ((int)i != a->stream) a->container->streams[i]->discard = AVDISCARD_ALL;
-    a->codec = avcodec_alloc_context3(codec);
+    a->codec = a->ff->avcodec_alloc_context3(codec);
     if (!a->codec) return at_fail_false(cx, AT_ERROR_MEMORY, "out of memory");
     a->codec->pkt_timebase = a->container->streams[a->stream]->time_base;
     a->codec->err_recognition = AV_EF_CRCCHECK | AV_EF_EXPLODE; /* silence, rather than noise */
-    if (avcodec_parameters_to_context(a->codec, a->container->streams[a->stream]->codecpar) < 0 ||
-        avcodec_open2(a->codec, codec, NULL) < 0)
+    if (a->ff->avcodec_parameters_to_context(a->codec, a->container->streams[a->stream]->codecpar) <
+            0 ||
+        a->ff->avcodec_open2(a->codec, codec, NULL) < 0)
         return at_fail_false(cx, AT_ERROR_FORMAT, "%s: the sound's %s cannot be decoded", a->path,
                              codec->name);
     return true;
@@ -128,7 +130,6 @@ at_audio *at_audio_open(at_context *cx, const char *path, int rate, int channels
 {
     at_audio *a = at_ok(cx) ? AT_NEW(cx, at_audio) : NULL;
     if (!a) return NULL;
-    av_log_set_level(AV_LOG_QUIET);
     a->rate = rate;
     a->channels = channels;
     a->end = NAN; /* no gap before the first frame */
@@ -138,7 +139,8 @@ at_audio *at_audio_open(at_context *cx, const char *path, int rate, int channels
         at_fail(cx, AT_ERROR_FILE, "%s: cannot be opened (%s)", path, strerror(errno));
     else if (at_folder_exists(path))
         at_fail(cx, AT_ERROR_FILE, "%s: is a folder, not a recording", path);
-    if (at_ok(cx) && a->file && open_container(cx, a) && open_codec(cx, a)) return a;
+    a->ff = at_ok(cx) ? at_ffmpeg_load(cx) : NULL;
+    if (a->ff && open_container(cx, a) && open_codec(cx, a)) return a;
     at_audio_close(a);
     return NULL;
 }
@@ -149,39 +151,40 @@ at_audio *at_audio_open(at_context *cx, const char *path, int rate, int channels
 static bool fit_resampler(at_context *cx, at_audio *a, const AVFrame *f)
 {
     if (a->resampler && f->sample_rate == a->from_rate && f->format == a->from_format &&
-        av_channel_layout_compare(&f->ch_layout, &a->from_layout) == 0)
+        a->ff->av_channel_layout_compare(&f->ch_layout, &a->from_layout) == 0)
         return true;
     AVChannelLayout from = {0}, to; /* copying gives back what was there */
-    av_channel_layout_default(&to, a->channels);
+    a->ff->av_channel_layout_default(&to, a->channels);
     if (f->ch_layout.order == AV_CHANNEL_ORDER_UNSPEC)
-        av_channel_layout_default(&from, f->ch_layout.nb_channels);
-    else if (av_channel_layout_copy(&from, &f->ch_layout) < 0)
+        a->ff->av_channel_layout_default(&from, f->ch_layout.nb_channels);
+    else if (a->ff->av_channel_layout_copy(&from, &f->ch_layout) < 0)
         return at_fail_false(cx, AT_ERROR_MEMORY, "out of memory");
-    swr_free(&a->resampler);
+    a->ff->swr_free(&a->resampler);
     double even[MOST_PLANES]; /* of channels that stand nowhere */
     int n = f->ch_layout.nb_channels;
     bool made = f->sample_rate >= LEAST_RATE && n > 0 && n <= MOST_PLANES &&
-                swr_alloc_set_opts2(&a->resampler, &to, AV_SAMPLE_FMT_FLT, a->rate, &from,
-                                    f->format, f->sample_rate, 0, NULL) >= 0;
+                a->ff->swr_alloc_set_opts2(&a->resampler, &to, AV_SAMPLE_FMT_FLT, a->rate, &from,
+                                           f->format, f->sample_rate, 0, NULL) >= 0;
     for (int i = 0; made && i < n; i++) even[i] = 1.0 / n;
     if (made && from.order == AV_CHANNEL_ORDER_UNSPEC)
-        made = swr_set_matrix(a->resampler, even, 0) >= 0; /* the same for each that is asked for */
-    made = made && swr_init(a->resampler) >= 0;
-    av_channel_layout_uninit(&from);
+        made = a->ff->swr_set_matrix(a->resampler, even, 0) >=
+               0; /* the same for each that is asked for */
+    made = made && a->ff->swr_init(a->resampler) >= 0;
+    a->ff->av_channel_layout_uninit(&from);
     if (!made)
         return at_fail_false(cx, AT_ERROR_FORMAT,
                              "%s: %d channels of %d Hz are no sound that can be resampled", a->path,
                              f->ch_layout.nb_channels, f->sample_rate);
     a->from_rate = f->sample_rate;
     a->from_format = f->format;
-    return av_channel_layout_copy(&a->from_layout, &f->ch_layout) >= 0;
+    return a->ff->av_channel_layout_copy(&a->from_layout, &f->ch_layout) >= 0;
 }
 
 /* What comes of a frame, or of the end (NULL), behind what is ready. */
 static bool resample(at_context *cx, at_audio *a, const AVFrame *f)
 {
     if (f ? !fit_resampler(cx, a, f) : !a->resampler) return at_ok(cx);
-    int most = swr_get_out_samples(a->resampler, f ? f->nb_samples : 0);
+    int most = a->ff->swr_get_out_samples(a->resampler, f ? f->nb_samples : 0);
     if (most <= 0) return true;
     if (a->ready + most > a->room) {
         int64_t room = a->ready + most;
@@ -194,8 +197,8 @@ static bool resample(at_context *cx, at_audio *a, const AVFrame *f)
     uint8_t *planes[1] = {(uint8_t *)out};
     const uint8_t *in[MOST_PLANES] = {NULL}; /* one plane a channel, or one of all */
     for (int i = 0; f && i < AT_MIN(f->ch_layout.nb_channels, MOST_PLANES); i++)
-        in[i] = f->extended_data[av_sample_fmt_is_planar(f->format) ? i : 0];
-    int made = swr_convert(a->resampler, planes, most, f ? in : NULL, f ? f->nb_samples : 0);
+        in[i] = f->extended_data[a->ff->av_sample_fmt_is_planar(f->format) ? i : 0];
+    int made = a->ff->swr_convert(a->resampler, planes, most, f ? in : NULL, f ? f->nb_samples : 0);
     for (int64_t i = 0; i < (int64_t)made * a->channels; i++)
         if (!(fabsf(out[i]) <= loudest)) out[i] = 0, a->unreal++;
     if (made > 0) a->ready += made, a->made += made;
@@ -229,21 +232,22 @@ static int64_t gap_before(at_audio *a, const AVFrame *f)
 /* One packet further to the codec. */
 static void send(at_audio *a)
 {
-    int got = av_read_frame(a->container, a->packet);
+    int got = a->ff->av_read_frame(a->container, a->packet);
     if (got < 0) {
         a->broken = got != AVERROR_EOF;
-        avcodec_send_packet(a->codec, NULL);
+        a->ff->avcodec_send_packet(a->codec, NULL);
     } else if (a->packet->stream_index == a->stream) {
         bool bad = a->packet->flags & AV_PKT_FLAG_CORRUPT;
-        if (avcodec_send_packet(a->codec, a->packet) < 0 || bad) note_damage(a), a->damaged++;
+        if (a->ff->avcodec_send_packet(a->codec, a->packet) < 0 || bad)
+            note_damage(a), a->damaged++;
     }
-    av_packet_unref(a->packet);
+    a->ff->av_packet_unref(a->packet);
 }
 
 /* One frame or packet further; at the end, what the resampler still holds. */
 static bool decode(at_context *cx, at_audio *a)
 {
-    int got = a->waits ? 0 : avcodec_receive_frame(a->codec, a->frame);
+    int got = a->waits ? 0 : a->ff->avcodec_receive_frame(a->codec, a->frame);
     if (got == AVERROR_EOF) {
         a->drained = true;
         if (resample(cx, a, NULL) && !a->made)
@@ -259,7 +263,7 @@ static bool decode(at_context *cx, at_audio *a)
     } else {
         a->waits = false;
         resample(cx, a, a->frame);
-        av_frame_unref(a->frame);
+        a->ff->av_frame_unref(a->frame);
     }
     return at_ok(cx);
 }
