@@ -1,4 +1,5 @@
 #include "formats/weights.h"
+#include "base/file.h"
 #include "base/map.h"
 #include "base/text.h"
 #include "formats/ctranslate2.h"
@@ -10,7 +11,6 @@
 #include "tensor/pool.h"
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 struct at_weights {
     at_context *cx;
@@ -144,7 +144,7 @@ static bool read_weight_map(at_context *cx, at_weights *w, const char *path, con
                                  item->string);
         else if (!at_map_get(shards, shard, strlen(shard), &index)) {
             char *full = at_format(cx, "%.*s%s", folder, path, shard);
-            if (full && access(full, F_OK) != 0)
+            if (full && !at_file_exists(full) && !at_folder_exists(full))
                 at_fail(cx, AT_ERROR_FILE, "%s: its shard %.200s is not there", path, shard);
             at_weight_file *file = at_ok(cx) ? open_file(cx, full) : NULL;
             at_free(full);

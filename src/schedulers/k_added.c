@@ -326,7 +326,7 @@ double at_k_snr_level(const double *x, int stage, int calls, bool flow)
     return at_k_level_of_snr(flow, from + (to - from) * stage / calls);
 }
 
-static double snr_way(const at_scheduler *s, float from, float to)
+double at_k_snr_way(const at_scheduler *s, float from, float to)
 {
     bool flow = ((const at_k_run *)s)->flow;
     return at_k_half_log_snr(flow, to) - at_k_half_log_snr(flow, from);
@@ -336,7 +336,7 @@ static double snr_way(const at_scheduler *s, float from, float to)
 static at_tensor *exponential(at_context *cx, const at_scheduler *s, const at_k_call *c,
                               at_tensor *x, at_tensor *clean, float to, double eta)
 {
-    double h = snr_way(s, c->sigma, to);
+    double h = at_k_snr_way(s, c->sigma, to);
     return at_blend(cx, (float)(to / c->sigma * exp(-h * eta)), x,
                     (float)(at_k_signal(s, to) * -expm1(-h * (1.0 + eta))), clean);
 }
@@ -347,7 +347,7 @@ static at_tensor *with_drawn(at_context *cx, at_scheduler *s, const at_k_call *c
                              float from, float to)
 {
     at_k_run *m = at_k_run_of(s);
-    double h = snr_way(s, from, to);
+    double h = at_k_snr_way(s, from, to);
     at_tensor *noise = at_noise_draw(cx, c->noise, x->dims, x->shape);
     noise = at_affine(cx, noise, (float)sqrt(-expm1(-2.0 * h)), 0.0f);
     if (m->drawn) noise = at_blend(cx, (float)exp(-h), m->drawn, 1.0f, noise);
@@ -366,7 +366,7 @@ static at_tensor *seeds_first(at_context *cx, at_scheduler *s, const at_k_call *
 static at_tensor *exp_heun(at_context *cx, at_scheduler *s, const at_k_call *c, double eta)
 {
     if (!c->stage) return seeds_first(cx, s, c, eta);
-    double h = (1.0 + eta) * snr_way(s, c->sigma, c->next);
+    double h = (1.0 + eta) * at_k_snr_way(s, c->sigma, c->next);
     at_tensor *change = at_sub(cx, c->clean, at_k_run_of(s)->start_clean);
     float by = (float)(at_k_signal(s, c->next) * (1.0 + expm1(-h) / h));
     at_tensor *x = at_blend(cx, 1.0f, c->x, by, change);
@@ -403,7 +403,7 @@ at_tensor *at_k_seeds_3(at_context *cx, at_scheduler *s, const at_k_call *c)
     const at_k_run *m = at_k_run_of(s);
     if (!c->stage) return seeds_first(cx, s, c, 1.0);
     float to = c->ends ? c->next : m->shown[s->index + 1];
-    double h = 2.0 * snr_way(s, c->sigma, to), phi2 = 1.0 + expm1(-h) / h;
+    double h = 2.0 * at_k_snr_way(s, c->sigma, to), phi2 = 1.0 + expm1(-h) / h;
     at_tensor *x = exponential(cx, s, c, m->start, m->start_clean, to, 1.0);
     x = at_blend(cx, 1.0f, x, (float)(at_k_signal(s, to) * phi2 * (c->ends ? 1.5 : 2.0)),
                  at_sub(cx, c->clean, m->start_clean));

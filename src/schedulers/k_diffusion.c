@@ -362,8 +362,7 @@ static at_tensor *tree_noise(at_context *cx, const at_scheduler *s, const at_k_c
 static float snr_length(const at_scheduler *s, int i)
 {
     const float *x = s->sigmas + s->index + i;
-    if (!((const at_k_run *)s)->flow) return at_k_length(s, i);
-    return (float)(at_k_half_log_snr(true, x[1]) - at_k_half_log_snr(true, x[0]));
+    return ((const at_k_run *)s)->flow ? (float)at_k_snr_way(s, x[0], x[1]) : at_k_length(s, i);
 }
 
 /* The first term, common to the multi-step ones, and how much noise there is at its end. */

@@ -2,6 +2,7 @@
    what the network said, a corrector through four, both as stochastic Adams' methods over half the
    logarithm of signal to noise; noise between a fifth and four fifths of the way. */
 #include "schedulers/k_sampler.h"
+#include "schedulers/sigmas.h"
 #include <math.h>
 
 enum { PREDICTOR = 3, CORRECTOR = 4 };
@@ -23,33 +24,6 @@ double at_k_same_level(const double *x, int stage, int calls, bool flow)
 
 /* ---- weights */
 
-/* Solves a x = b in place, b then x, by Gauss with pivots. */
-static void solve(double a[CORRECTOR][CORRECTOR], double *b, int n)
-{
-    for (int k = 0; k < n; k++) {
-        int best = k;
-        for (int i = k + 1; i < n; i++)
-            if (fabs(a[i][k]) > fabs(a[best][k])) best = i;
-        for (int j = 0; j < n; j++) {
-            double t = a[k][j];
-            a[k][j] = a[best][j];
-            a[best][j] = t;
-        }
-        double t = b[k];
-        b[k] = b[best];
-        b[best] = t;
-        for (int i = k + 1; i < n; i++) {
-            double by = a[i][k] / a[k][k];
-            for (int j = k; j < n; j++) a[i][j] -= by * a[k][j];
-            b[i] -= by * b[k];
-        }
-    }
-    for (int i = n - 1; i >= 0; i--) {
-        for (int j = i + 1; j < n; j++) b[i] -= a[i][j] * b[j];
-        b[i] /= a[i][i];
-    }
-}
-
 /* The integral from -h to 0 of (1 + tau^2) e^((1 + tau^2) x) by the polynomial that is 1 at
    places[i] and 0 at the others. */
 static void adams(const double *places, int n, double h, double tau, double *weights)
@@ -59,7 +33,7 @@ static void adams(const double *places, int n, double h, double tau, double *wei
         weights[p] = (p ? 0.0 : 1.0) - power * left - (p ? p / more * weights[p - 1] : 0.0);
         for (int i = 0; i < n; i++) a[p][i] = pow(places[i], p);
     }
-    solve(a, weights, n);
+    at_solve(*a, CORRECTOR, weights, n);
 }
 
 /* ---- steps: levels[0] is that of this step, levels[-1] of the one before */

@@ -107,6 +107,8 @@ float at_k_signal(const at_scheduler *s, float sigma);
 /* Half the logarithm of signal to noise at a level, on flows and else; and the level of it. */
 double at_k_half_log_snr(bool flow, double sigma);
 double at_k_level_of_snr(bool flow, double half_log_snr);
+/* How far apart two levels are by it. */
+double at_k_snr_way(const at_scheduler *s, float from, float to);
 /* In equal parts of that from x[0] to x[1], so many as there are calls. */
 double at_k_snr_level(const double *x, int stage, int calls, bool flow);
 /* The slopes of DPM-Solver's step of three calls pushed, and where this one leads. */

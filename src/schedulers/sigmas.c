@@ -83,6 +83,32 @@ float at_log_middle(float a, float b)
     return expf(-(from + (-logf(b) - from) * 0.5f));
 }
 
+void at_solve(double *a, int stride, double *b, int n)
+{
+    for (int k = 0; k < n; k++) {
+        int best = k;
+        for (int i = k + 1; i < n; i++)
+            if (fabs(a[i * stride + k]) > fabs(a[best * stride + k])) best = i;
+        for (int j = 0; j < n; j++) {
+            double t = a[k * stride + j];
+            a[k * stride + j] = a[best * stride + j];
+            a[best * stride + j] = t;
+        }
+        double t = b[k];
+        b[k] = b[best];
+        b[best] = t;
+        for (int i = k + 1; i < n; i++) {
+            double by = a[i * stride + k] / a[k * stride + k];
+            for (int j = k; j < n; j++) a[i * stride + j] -= by * a[k * stride + j];
+            b[i] -= by * b[k];
+        }
+    }
+    for (int i = n - 1; i >= 0; i--) {
+        for (int j = i + 1; j < n; j++) b[i] -= a[i * stride + j] * b[j];
+        b[i] /= a[i * stride + i];
+    }
+}
+
 at_tensor *at_sigma_clean(at_context *cx, const at_discrete *d, at_tensor *output,
                           at_tensor *sample, float sigma)
 {

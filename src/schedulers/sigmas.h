@@ -36,6 +36,9 @@ at_tensor *at_sigma_add_noise(at_context *cx, at_scheduler *s, at_tensor *sample
 /* The middle of two levels' logarithms, as k-diffusion computes it. */
 float at_log_middle(float a, float b);
 
+/* Solves n equations a x = b by elimination with pivots: a is spent, b becomes x. */
+void at_solve(double *a, int stride, double *b, int n);
+
 /* What the network says of the clean sample. */
 at_tensor *at_sigma_clean(at_context *cx, const at_discrete *d, at_tensor *output,
                           at_tensor *sample, float sigma);

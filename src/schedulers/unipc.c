@@ -1,8 +1,10 @@
 /* diffusers.UniPCMultistepScheduler: a predictor and a corrector of one form (Zhao et al. 2023),
    orders 1 to 3. The corrector goes over the step before again, now that its end was looked at. */
 #include "schedulers/lambdas.h"
+#include "schedulers/sigmas.h"
 #include "tensor/pool.h"
 #include <math.h>
+#include <string.h>
 
 typedef struct unipc {
     at_lambda_solver base;
@@ -59,33 +61,6 @@ static void set_timesteps(at_context *cx, at_scheduler *s, const at_schedule_opt
                                           : at_discrete_table_sigma(&m->base, 0);
 }
 
-/* x of n equations a x = b, by elimination. */
-static void solve(double a[AT_MOST_ORDER][AT_MOST_ORDER], const double *b, double *x, int n)
-{
-    double right[AT_MOST_ORDER];
-    for (int i = 0; i < n; i++) right[i] = b[i];
-    for (int p = 0; p < n; p++) {
-        int best = p;
-        for (int i = p + 1; i < n; i++)
-            if (fabs(a[i][p]) > fabs(a[best][p])) best = i;
-        for (int j = 0; j < n; j++) {
-            double t = a[p][j];
-            a[p][j] = a[best][j], a[best][j] = t;
-        }
-        double t = right[p];
-        right[p] = right[best], right[best] = t;
-        for (int i = p + 1; i < n; i++) {
-            double by = a[i][p] / a[p][p];
-            for (int j = p; j < n; j++) a[i][j] -= by * a[p][j];
-            right[i] -= by * right[p];
-        }
-    }
-    for (int i = n - 1; i >= 0; i--) {
-        for (int j = i + 1; j < n; j++) right[i] -= a[i][j] * x[j];
-        x[i] = right[i] / a[i][i];
-    }
-}
-
 /* From `sample` at sigmas[to - 1] to sigmas[to]. now: what the network says there, for the
    corrector; NULL: the predictor. */
 static at_tensor *update(at_context *cx, const unipc *m, at_tensor *sample, int to, int order,
@@ -109,7 +84,10 @@ static at_tensor *update(at_context *cx, const unipc *m, at_tensor *sample, int 
         phi = phi / hh - 1.0 / factorial;
     }
     int unknown = now ? order : order - 1;
-    if (unknown > 1) solve(powers, b, rho, unknown);
+    if (unknown > 1) {
+        memcpy(rho, b, (size_t)unknown * sizeof *b);
+        at_solve(*powers, AT_MOST_ORDER, rho, unknown);
+    }
 
     double by = m->clean ? t.alpha : t.sigma;
     double keep = m->clean ? t.sigma / s0.sigma : t.alpha / s0.alpha;

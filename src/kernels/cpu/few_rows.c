@@ -5,8 +5,7 @@
    that cache: their distance is often a multiple of its size.
    Blocks of integers are multiplied as integers unless f32 was asked for (simd/few_integers.c), and
    with very few rows small floats in f32 in every precision (but bf16 in bf16), unpacked in the
-   registers: less work than words, and finer. Where words would be f32 as well, halves always are.
- */
+   registers: less work than words, and finer. Halves always are where words would be f32 too. */
 #include "kernels/cpu/gemm.h"
 #include <string.h>
 

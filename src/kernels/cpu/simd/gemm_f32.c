@@ -152,7 +152,7 @@ static inline __attribute__((always_inline)) void few(values *value, int bytes, 
 /* Of m rows. One alone waits for its sums. */
 static inline int64_t rows_now(int64_t m)
 {
-    return m > MOST_ROWS && m - MOST_ROWS == 1 ? 2 : AT_MIN(m, MOST_ROWS);
+    return m == MOST_ROWS + 1 ? 2 : AT_MIN(m, MOST_ROWS);
 }
 
 #define SUMS(name, value, bytes)                                                           \

@@ -8,18 +8,24 @@
 #include "kernels/cpu/simd/simd.h"
 #include <atelier/ops.h>
 
-/* Within 2 ulp: exp(x) = 2^n exp(r), |r| <= ln 2 / 2, exp(r) = 1 + r + r^2 q(r). */
+/* exp(r) = 1 + r + r^2 q(r), |r| <= ln 2 / 2. */
+static inline vf v_exp_small(vf r)
+{
+    vf q = v_fma(r, v_set(1.395051251e-03f), v_set(8.368902840e-03f));
+    q = v_fma(q, r, v_set(4.166620597e-02f));
+    q = v_fma(q, r, v_set(1.666651815e-01f));
+    q = v_fma(q, r, v_set(0.5f));
+    return v_fma(q, r * r, r) + v_set(1.0f);
+}
+
+/* Within 2 ulp: exp(x) = 2^n exp(r). */
 static inline vf v_exp(vf x)
 {
     x = v_min(v_set(89.0f), v_max(v_set(-104.0f), x)); /* beyond: infinity and 0; keeps NaN */
     vf n = v_round(x * v_set(1.44269504f));
     vf r = v_fma(n, v_set(-0.693359375f), x); /* ln 2 in two parts, the first with few bits */
     r = v_fma(n, v_set(2.12194440e-4f), r);
-    vf q = v_fma(r, v_set(1.395051251e-03f), v_set(8.368902840e-03f));
-    q = v_fma(q, r, v_set(4.166620597e-02f));
-    q = v_fma(q, r, v_set(1.666651815e-01f));
-    q = v_fma(q, r, v_set(0.5f));
-    return v_scale2(v_fma(q, r * r, r) + v_set(1.0f), n);
+    return v_scale2(v_exp_small(r), n);
 }
 
 /* Of x <= 0, within 4e-7, for softmax: 0 from -87 on, where it would soon be denormal (which costs
@@ -30,11 +36,7 @@ static inline vf v_exp_below(vf x)
     const vf magic = v_set(0x1.8p23f + 127);
     vf from = v_max(v_set(-87.0f), x), t = v_fma(from, v_set(1.44269504f), magic);
     vf r = v_fma(t - magic, v_set(-0.693147182f), from);
-    vf q = v_fma(r, v_set(1.395051251e-03f), v_set(8.368902840e-03f));
-    q = v_fma(q, r, v_set(4.166620597e-02f));
-    q = v_fma(q, r, v_set(1.666651815e-01f));
-    q = v_fma(q, r, v_set(0.5f));
-    vf value = (v_fma(q, r * r, r) + v_set(1.0f)) * (vf)((vi)t << 23);
+    vf value = v_exp_small(r) * (vf)((vi)t << 23);
     return v_select(v_less(x, v_set(-87.0f)), v_set(0.0f), value);
 }
 
